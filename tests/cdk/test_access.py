@@ -185,13 +185,13 @@ def read_source(path: str) -> str:
 
 @pytest.mark.synth
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_the_stack_grants_what_the_page_says(synthesis: Synthesis, environment: str) -> None:
+def test_the_grants_of_the_stack_are_those_of_the_page(synthesis: Synthesis, environment: str) -> None:
     assert list_grants(synthesis.stacks[environment]) == sorted(read_documented_grants())
 
 
 @pytest.mark.synth
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_nothing_is_found_in_the_stack(synthesis: Synthesis, environment: str) -> None:
+def test_the_stacks_have_no_findings(synthesis: Synthesis, environment: str) -> None:
     assert list_findings(synthesis.stacks[environment]) == []
 
 
@@ -202,7 +202,7 @@ def test_every_role_of_the_page_has_its_calls() -> None:
 
 
 @pytest.mark.unit
-def test_what_is_called_wider_is_in_the_table() -> None:
+def test_every_wider_role_is_in_the_table() -> None:
     rows = {
         Grant(who.strip("| "), resource, role)
         for who, resource, role, _ in list_table_rows("Wider than the calls need")
@@ -249,7 +249,7 @@ def test_what_is_called_wider_is_in_the_table() -> None:
         ),
     ],
 )
-def test_a_role_whose_call_is_removed_is_told(path: str, old: str, new: str, rows: set[Grant]) -> None:
+def test_a_role_without_a_call_is_reported(path: str, old: str, new: str, rows: set[Grant]) -> None:
     def read(name: str) -> str:
         return read_source(name).replace(old, new) if name == path else read_source(name)
 

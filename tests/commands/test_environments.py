@@ -19,7 +19,7 @@ def folder_of(tmp_path: Path, **files: str) -> Path:
     return tmp_path
 
 
-def test_what_protects_its_data_comes_last(tmp_path: Path) -> None:
+def test_protected_environments_come_last(tmp_path: Path) -> None:
     loose, held = "protected = false\n", "protected = true\n"
     root = folder_of(tmp_path, prod=held, staging=loose, archive=held, dev=loose, unsaid="")
     assert [each["name"] for each in build_matrix(Project(root, {}))] == [
@@ -30,7 +30,7 @@ def test_what_protects_its_data_comes_last(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("only", ["", "staging"])
-def test_they_are_an_output_of_the_step(
+def test_the_matrix_is_an_output_of_the_step(
     tmp_path: Path, only: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = folder_of(tmp_path, staging="protected = false", dev="protected = false")
@@ -59,7 +59,7 @@ def test_they_are_an_output_of_the_step(
         ),
     ],
 )
-def test_what_cannot_be_listed_is_one_sentence(
+def test_an_unreadable_environment_is_reported_in_one_message(
     tmp_path: Path, files: dict[str, str], only: str, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = folder_of(tmp_path, **files)

@@ -123,7 +123,7 @@ def test_a_variable_is_accepted_or_refused_in_one_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_typed_is_read_or_refused_whatever_it_is() -> None:
+def test_any_typed_text_is_parsed_or_refused() -> None:
     dice = random.Random(1)  # noqa: S311 - not for secrets
     for value in values(dice):
         target = dice.choice(list(TARGETS))

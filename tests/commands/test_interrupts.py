@@ -55,15 +55,15 @@ def interrupted(folder: Path, imports: str, work: str, *, ignored: bool = False)
     return process.wait(), process.communicate()[1]
 
 
-def test_while_imports_go_on_nothing_is_written(tmp_path: Path) -> None:
+def test_ctrl_c_during_imports_prints_nothing(tmp_path: Path) -> None:
     assert interrupted(tmp_path, WAIT, "pass") == (-signal.SIGINT, "")
 
 
-def test_while_it_works_a_line_says_so(tmp_path: Path) -> None:
+def test_ctrl_c_during_work_prints_a_line(tmp_path: Path) -> None:
     assert interrupted(tmp_path, "", WAIT) == (130, "\ninterrupted\n")
 
 
-def test_what_ignores_it_goes_on_ignoring_it(tmp_path: Path) -> None:
+def test_an_ignored_sigint_stays_ignored(tmp_path: Path) -> None:
     assert interrupted(tmp_path, "", WAIT, ignored=True) == (-signal.SIGKILL, "")
 
 
@@ -72,6 +72,6 @@ def test_the_status_is_passed_on() -> None:
 
 
 @pytest.mark.parametrize("package", ["commands", "local", "operate", "delivery"])
-def test_every_package_that_make_runs_is_begun_so(package: str) -> None:
+def test_every_package_that_make_runs_handles_ctrl_c(package: str) -> None:
     assert "exit_quietly_on_interrupt()" in (ROOT / package / "__init__.py").read_text()
     assert "sys.exit(run_interruptible(" in (ROOT / package / "__main__.py").read_text()

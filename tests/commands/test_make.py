@@ -103,7 +103,7 @@ def make(
         (["demo", "DAY=2026-11-24"], "DAY: found '2026-11-24'; make demo accepts made"),
     ],
 )
-def test_what_was_not_meant_runs_nothing(checkout: Path, typed: list[str], sentence: str) -> None:
+def test_a_usage_error_runs_nothing(checkout: Path, typed: list[str], sentence: str) -> None:
     done, ran = make(checkout, *typed)
     assert done.returncode == 2
     assert ran == []
@@ -116,7 +116,7 @@ def test_what_was_not_meant_runs_nothing(checkout: Path, typed: list[str], sente
 
 
 @pytest.mark.parametrize("name", ["ENV", "YES", "TO"])
-def test_an_exported_option_is_refused_instead_of_lost(checkout: Path, name: str) -> None:
+def test_an_exported_option_is_refused_instead_of_ignored(checkout: Path, name: str) -> None:
     value = {"ENV": "prod", "YES": "1", "TO": "local"}[name]
     done, ran = make(checkout, "destroy", **{name: value})
     assert (done.returncode, ran) == (2, [])
@@ -157,7 +157,7 @@ def test_a_variable_that_the_project_cannot_use_is_refused(checkout: Path, varia
         ),
     ],
 )
-def test_what_was_meant_runs(checkout: Path, typed: list[str], ran: list[str]) -> None:
+def test_a_valid_command_runs_its_program(checkout: Path, typed: list[str], ran: list[str]) -> None:
     done, words = make(checkout, *typed)
     assert done.returncode == 0, done.stderr
     assert words == [ran]
@@ -167,7 +167,7 @@ def test_what_was_meant_runs(checkout: Path, typed: list[str], ran: list[str]) -
     "name", ["recorded.json", "my dir/a.json", 'it\'s (1) & "two" $HOME `x`.json', "é.json"]
 )
 @pytest.mark.parametrize("command", ["demo", "up"])
-def test_a_replay_may_be_called_anything(checkout: Path, command: str, name: str) -> None:
+def test_a_replay_may_have_any_file_name(checkout: Path, command: str, name: str) -> None:
     path = checkout / "replays" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("{}")

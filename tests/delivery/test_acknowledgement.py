@@ -71,7 +71,7 @@ def test_a_label_that_does_not_count_is_told_from_one_that_is_not_set() -> None:
     assert not is_stale("data loss", [LOSS], {"data loss": "ada"})
 
 
-def test_whatever_a_review_asks_for_has_a_label() -> None:
+def test_every_acknowledgement_has_a_label() -> None:
     from review.findings.finding import ACKNOWLEDGEMENTS
 
     assert set(LABELS) == set(ACKNOWLEDGEMENTS)

@@ -52,7 +52,7 @@ def step(repository: Repository, variables: dict[str, str], tmp_path: Path) -> S
     return Step(repository, variables, tmp_path)
 
 
-def test_the_plan_that_was_reviewed_may_be_applied(step: Step, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_reviewed_plan_may_be_applied(step: Step, capsys: pytest.CaptureFixture[str]) -> None:
     step.repository.comment(render_marker("review", "dev", plan=DIGEST, **SHOWN))
     assert step() == 0
     assert step.outputs == "changes=true\n"
@@ -61,7 +61,7 @@ def test_the_plan_that_was_reviewed_may_be_applied(step: Step, capsys: pytest.Ca
     assert {call.split()[0] for call in step.repository.calls} == {"GET"}  # it needs no more than to read
 
 
-def test_a_plan_that_does_nothing_needs_nobody(step: Step) -> None:
+def test_an_empty_plan_needs_no_review(step: Step) -> None:
     step.repository.pulls = {}
     assert step(plan=planned(), empty=False) == 0  # a review also tells of what is left as it is
     assert step.outputs == "changes=false\n"
@@ -109,7 +109,7 @@ def test_any_other_plan_is_refused_with_what_to_do(
     [{"merged_at": None}, {"merge_commit_sha": "c" * 40}],
     ids=["not merged", "another commit's"],
 )
-def test_a_commit_that_no_pull_request_made_is_refused(
+def test_a_commit_without_a_pull_request_is_refused(
     step: Step, capsys: pytest.CaptureFixture[str], pull: dict[str, Any]
 ) -> None:
     step.repository.comment(render_marker("review", "dev", plan=DIGEST, **SHOWN))
@@ -118,7 +118,7 @@ def test_a_commit_that_no_pull_request_made_is_refused(
     assert capsys.readouterr().err.startswith(f"{MERGE[:12]} came to main without a pull request")
 
 
-def test_what_weighs_must_have_been_acknowledged(step: Step, capsys: pytest.CaptureFixture[str]) -> None:
+def test_severe_findings_must_be_acknowledged(step: Step, capsys: pytest.CaptureFixture[str]) -> None:
     """Also where nothing in the repository's settings asked for it before the merge."""
     step.repository.comment(render_marker("review", "dev", plan=DIGEST, **SHOWN))
     assert step(acknowledge=["data loss"]) == 1
@@ -129,7 +129,7 @@ def test_what_weighs_must_have_been_acknowledged(step: Step, capsys: pytest.Capt
     assert step(acknowledge=["data loss"]) == 0
 
 
-def test_a_person_may_name_the_plan_that_they_read(step: Step, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_person_may_name_the_digest_of_a_plan(step: Step, capsys: pytest.CaptureFixture[str]) -> None:
     step.repository.pulls = {}
     assert step(f" {DIGEST.upper()}\n", acknowledge=["data loss"]) == 0
     assert capsys.readouterr().out == f"dev: this is the plan {DIGEST[:12]}… that was named\n"
@@ -140,7 +140,7 @@ def test_a_person_may_name_the_plan_that_they_read(step: Step, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("review", [{"refused": "the plan is incomplete"}, {"plan": None}])
-def test_what_cannot_be_applied_is_refused_whoever_named_it(step: Step, review: dict[str, Any]) -> None:
+def test_a_refused_plan_is_not_applied_even_if_named(step: Step, review: dict[str, Any]) -> None:
     step.repository.comment(render_marker("review", "dev", plan=DIGEST, **SHOWN))
     assert step(**review) == 1
     assert step(DIGEST, **review) == 1

@@ -75,13 +75,13 @@ def _bytes(document: Any) -> bytes:
     return json.dumps(document).encode()
 
 
-def test_what_is_known_is_found_on_every_page_and_withdrawn_ones_are_left_out() -> None:
+def test_vulnerabilities_of_every_page_are_found_without_withdrawn_ones() -> None:
     osv = Osv({"minimatch": ["GHSA-2", "GHSA-1"]})
     assert find_vulnerabilities([MINIMATCH, REQUESTS], osv) == [FINDING]
     assert str(FINDING) == "package-lock.json: minimatch 3.0.0: GHSA-1: slow patterns; fixed in 3.0.5"
 
 
-def test_many_packages_are_asked_for_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_packages_are_queried_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "QUERIES", 2)
     osv = Osv({})
     assert find_vulnerabilities([MINIMATCH, REQUESTS, REQUESTS], osv) == []
@@ -89,7 +89,7 @@ def test_many_packages_are_asked_for_in_batches(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("status", [400, 503])
-def test_an_answer_that_is_none_is_a_failure_never_nothing_found(status: int) -> None:
+def test_an_invalid_response_is_a_failure_and_not_an_empty_result(status: int) -> None:
     with pytest.raises(DeliveryError, match="so nothing is known of vulnerabilities"):
         find_vulnerabilities([REQUESTS], Osv({}, status))
 

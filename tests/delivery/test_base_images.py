@@ -108,7 +108,7 @@ def test_a_digest_that_is_not_found_is_one_sentence(registry: Registry, expected
     assert len(str(error.value)) < 300
 
 
-def test_all_of_ours_have_one_base_pinned_alike_or_not_yet() -> None:
+def test_all_dockerfiles_pin_the_same_base_or_none() -> None:
     """Until `make pin` has been run where Docker Hub is reached; from then on every one must be pinned."""
     files = find_dockerfiles()
     assert [file.parent.name for file in files] == ["copier", "dashboard"]

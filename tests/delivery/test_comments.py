@@ -28,7 +28,7 @@ def bodies(repository: Repository) -> list[str]:
     return [each["body"].strip() for each in repository.comments.values()]
 
 
-def test_the_first_is_made_and_the_next_ones_change_it(github: GitHub, repository: Repository) -> None:
+def test_the_first_comment_is_created_and_then_updated(github: GitHub, repository: Repository) -> None:
     first = write(github, "one")
     assert first.url.endswith(f"issuecomment-{first.number}")
     assert write(github, "two").number == first.number
@@ -39,21 +39,21 @@ def test_the_first_is_made_and_the_next_ones_change_it(github: GitHub, repositor
     ]
 
 
-def test_the_same_text_is_not_written_again(github: GitHub, repository: Repository) -> None:
+def test_an_unchanged_comment_is_not_written_again(github: GitHub, repository: Repository) -> None:
     write(github)
     repository.calls.clear()
     write(github)
     assert repository.calls == ["GET issues/7/comments"]
 
 
-def test_each_environment_has_its_own(github: GitHub, repository: Repository) -> None:
+def test_each_environment_has_its_own_comment(github: GitHub, repository: Repository) -> None:
     write(github, "d")
     write(github, "p", "prod")
     write(github, "e")
     assert bodies(repository) == [f"{MARKER}\ne", f"{render_marker('review', 'prod')}\np"]
 
 
-def test_it_is_found_behind_many_pages_of_others(github: GitHub, repository: Repository) -> None:
+def test_the_comment_is_found_behind_many_pages_of_others(github: GitHub, repository: Repository) -> None:
     for number in range(230):
         repository.comment(f"{number}", user=ADA)
     ours = repository.comment(f"{MARKER}\nold")
@@ -63,7 +63,7 @@ def test_it_is_found_behind_many_pages_of_others(github: GitHub, repository: Rep
     assert len(repository.comments) == 251
 
 
-def test_what_others_wrote_is_not_touched(github: GitHub, repository: Repository) -> None:
+def test_comments_of_others_are_not_changed(github: GitHub, repository: Repository) -> None:
     others = [
         repository.comment(f"{MARKER}\nnot ours", user=ADA),
         repository.comment(f"look:\n{MARKER}"),
@@ -75,14 +75,14 @@ def test_what_others_wrote_is_not_touched(github: GitHub, repository: Repository
     assert set(repository.comments) == {*others, made}
 
 
-def test_of_two_the_older_stays(github: GitHub, repository: Repository) -> None:
+def test_of_two_comments_the_older_is_kept(github: GitHub, repository: Repository) -> None:
     older, newer = (repository.comment(f"{MARKER}\n{word}") for word in ("older", "newer"))
     assert write(github).number == older
     assert bodies(repository) == [f"{MARKER}\ntext"]
     assert f"DELETE issues/comments/{newer}" in repository.calls
 
 
-def test_a_second_job_that_writes_at_the_same_time_leaves_one(github: GitHub, repository: Repository) -> None:
+def test_two_jobs_at_the_same_time_leave_one_comment(github: GitHub, repository: Repository) -> None:
     """Both looked and found none; the other one's comment is there first."""
     raced: list[int] = []
 
@@ -95,9 +95,7 @@ def test_a_second_job_that_writes_at_the_same_time_leaves_one(github: GitHub, re
     assert bodies(repository) == [f"{MARKER}\nours"]
 
 
-def test_one_that_the_list_does_not_show_yet_is_not_made_twice(
-    github: GitHub, repository: Repository
-) -> None:
+def test_a_comment_that_the_list_lacks_is_not_created_twice(github: GitHub, repository: Repository) -> None:
     repository.faults["GET issues/7/comments"] = [Fault(200, []), Fault(200, [])]
     write(github)
     assert bodies(repository) == [f"{MARKER}\ntext"]
@@ -105,7 +103,7 @@ def test_one_that_the_list_does_not_show_yet_is_not_made_twice(
 
 @pytest.mark.parametrize("done", [True, False])
 @pytest.mark.parametrize("fault", ["502", "cut"])
-def test_a_post_that_nobody_answered_is_looked_for(
+def test_a_post_without_a_response_is_looked_up(
     github: GitHub, repository: Repository, fault: str, *, done: bool
 ) -> None:
     repository.faults[POST] = [Fault(502, done=done, cut=fault == "cut")]
@@ -113,14 +111,14 @@ def test_a_post_that_nobody_answered_is_looked_for(
     assert bodies(repository) == [f"{MARKER}\ntext"]
 
 
-def test_a_post_that_is_never_answered_ends(github: GitHub, repository: Repository) -> None:
+def test_a_post_that_never_gets_a_response_fails(github: GitHub, repository: Repository) -> None:
     repository.faults[POST] = [Fault(502)] * 20
     with pytest.raises(UnansweredError, match=r"^GitHub answered POST issues/7/comments with 502"):
         write(github)
     assert repository.calls.count(POST) == ROUNDS
 
 
-def test_one_that_was_deleted_meanwhile_is_made_anew(github: GitHub, repository: Repository) -> None:
+def test_a_deleted_comment_is_created_again(github: GitHub, repository: Repository) -> None:
     gone = repository.comment(f"{MARKER}\nold")
 
     def compose(present: MarkedPost | None) -> str:
@@ -132,7 +130,7 @@ def test_one_that_was_deleted_meanwhile_is_made_anew(github: GitHub, repository:
     assert bodies(repository) == [f"{MARKER}\nnew"]
 
 
-def test_a_duplicate_that_the_other_job_deleted_is_no_error(github: GitHub, repository: Repository) -> None:
+def test_a_duplicate_that_another_job_deleted_is_no_error(github: GitHub, repository: Repository) -> None:
     repository.comment(f"{MARKER}\nfirst")
     second = repository.comment(f"{MARKER}\nsecond")
     repository.faults[f"DELETE issues/comments/{second}"] = [Fault(404, {"message": "Not Found"}, done=True)]
@@ -141,7 +139,7 @@ def test_a_duplicate_that_the_other_job_deleted_is_no_error(github: GitHub, repo
 
 
 @pytest.mark.parametrize(("status", "word"), [(403, "permissions"), (404, "not there"), (422, "422")])
-def test_a_refusal_is_told_and_nothing_is_tried_again(
+def test_a_rejected_call_is_reported_and_not_retried(
     github: GitHub, repository: Repository, status: int, word: str
 ) -> None:
     repository.faults[POST] = [Fault(status, {"message": "no"})]
@@ -150,7 +148,7 @@ def test_a_refusal_is_told_and_nothing_is_tried_again(
     assert repository.calls.count(POST) == 1
 
 
-def test_a_token_that_writes_as_somebody_else_is_told(github: GitHub, repository: Repository) -> None:
+def test_a_token_of_another_author_is_reported(github: GitHub, repository: Repository) -> None:
     repository.identity = ADA
     with pytest.raises(DeliveryError, match=r"was written as ada, not as github-actions\[bot\]"):
         write(github)

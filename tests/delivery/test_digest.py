@@ -52,7 +52,7 @@ def changed(path: str, value: Any, of: dict[str, Any] = CHANGE) -> dict[str, Any
     ],
     ids=["time", "drift and state", "no-op", "read", "computed", "provider", "output that stays"],
 )
-def test_what_is_no_change_does_not_count(plan: dict[str, Any]) -> None:
+def test_volatile_values_do_not_count(plan: dict[str, Any]) -> None:
     assert digest(plan) == digest(planned(CHANGE))
 
 
@@ -62,7 +62,7 @@ def test_a_table_that_grows_is_the_same_plan() -> None:
     assert digest(planned(grown)) == digest(planned(CHANGE))
 
 
-def test_what_goes_goes_whatever_it_holds() -> None:
+def test_a_deleted_resource_counts_whatever_it_holds() -> None:
     assert digest(changed("change.before.num_rows", 9, DELETE)) == digest(planned(DELETE))
     assert digest(changed("change.before.id", "another", DELETE)) != digest(planned(DELETE))
 
@@ -117,7 +117,7 @@ def test_more_fewer_and_outputs_count_and_order_does_not() -> None:
         (planned(output_changes={"o": {"actions": ["update"]}}), False),
     ],
 )
-def test_a_plan_that_does_nothing_is_idle(plan: dict[str, Any], *, idle: bool) -> None:
+def test_a_plan_without_changes_is_idle(plan: dict[str, Any], *, idle: bool) -> None:
     assert compute_plan_digest(json.dumps(plan).encode()).idle is idle
 
 
@@ -126,7 +126,7 @@ def test_a_plan_that_does_nothing_is_idle(plan: dict[str, Any], *, idle: bool) -
     second=st.text("abc0189", min_size=1, max_size=6),
     deep=st.booleans(),
 )
-def test_a_digest_tells_nothing_of_a_secret(first: str, second: str, *, deep: bool) -> None:
+def test_a_digest_does_not_depend_on_secrets(first: str, second: str, *, deep: bool) -> None:
     """Who guesses a short secret cannot try it out; that it changes counts all the same."""
 
     def plan(secret: str) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def test_a_digest_tells_nothing_of_a_secret(first: str, second: str, *, deep: bo
         b"\xff\xfe",
     ],
 )
-def test_what_is_no_plan_is_one_sentence(content: bytes) -> None:
+def test_an_invalid_plan_is_reported_in_one_message(content: bytes) -> None:
     with pytest.raises(
         DeliveryError,
         match=r"^the plan's JSON (cannot be parsed: pass the output|is damaged \(\w+\): plan again)",
@@ -213,7 +213,7 @@ RESOURCE = "configuration.root_module.resources.0"
         ("output_changes.o.after", "other"),
     ],
 )
-def test_what_is_applied_beside_values_counts(path: str, value: Any) -> None:
+def test_provisioners_providers_and_actions_count(path: str, value: Any) -> None:
     whole = planned(
         CHANGE,
         configuration=CONFIGURED,
@@ -224,7 +224,7 @@ def test_what_is_applied_beside_values_counts(path: str, value: Any) -> None:
     assert digest(at(whole, path, value)) != digest(whole)
 
 
-def test_the_configuration_of_what_does_not_change_does_not_count() -> None:
+def test_the_configuration_of_unchanged_resources_does_not_count() -> None:
     whole = planned(CHANGE, configuration=CONFIGURED)
     idle = "configuration.root_module.resources.1.expressions.name.constant_value"
     assert digest(at(whole, idle, "u")) == digest(whole)

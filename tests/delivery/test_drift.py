@@ -41,7 +41,7 @@ def step(repository: Repository, variables: dict[str, str], tmp_path: Path) -> S
     return Step(repository, variables, tmp_path)
 
 
-def test_nights_of_drift_are_one_issue_and_its_end_closes_it(
+def test_repeated_drift_is_one_issue_and_its_end_closes_it(
     step: Step, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(3):
@@ -74,14 +74,14 @@ def test_nights_of_drift_are_one_issue_and_its_end_closes_it(
     ]
 
 
-def test_drift_that_comes_back_is_a_new_issue(step: Step) -> None:
+def test_recurring_drift_is_a_new_issue(step: Step) -> None:
     step()
     step(plan=planned())
     step()
     assert (len(step.repository.issues), len(step.open)) == (2, 1)
 
 
-def test_of_two_issues_the_older_stays(step: Step) -> None:
+def test_of_two_issues_the_older_is_kept(step: Step) -> None:
     older, newer = step.repository.issue(MARKER), step.repository.issue(MARKER)
     step()
     assert step.open == [older]
@@ -90,7 +90,7 @@ def test_of_two_issues_the_older_stays(step: Step) -> None:
     ]
 
 
-def test_what_others_opened_is_not_touched(step: Step) -> None:
+def test_issues_of_others_are_not_changed(step: Step) -> None:
     others = [
         step.repository.issue(MARKER, user=ADA),
         step.repository.issue(render_marker("drift", "prod")),
@@ -103,7 +103,7 @@ def test_what_others_opened_is_not_touched(step: Step) -> None:
     assert len(step.open) == len(others) + 1
 
 
-def test_a_deploy_that_is_still_to_come_is_no_drift(step: Step, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_outstanding_deploy_is_no_drift(step: Step, capsys: pytest.CaptureFixture[str]) -> None:
     step.repository.pull(merged=True)
     step.repository.comment(render_marker("review", "dev", plan=DIGEST, shown="2026-11-25T12:00:00Z"))
     assert step() == 0
@@ -114,7 +114,7 @@ def test_a_deploy_that_is_still_to_come_is_no_drift(step: Step, capsys: pytest.C
 
 
 @pytest.mark.parametrize("review", [{"refused": "planning failed"}, {"plan": None, "refused": "no"}])
-def test_a_plan_that_failed_says_nothing_about_drift(
+def test_a_failed_plan_does_not_report_drift(
     step: Step, capsys: pytest.CaptureFixture[str], review: dict[str, Any]
 ) -> None:
     """Neither opens nor closes: the run itself is red."""
@@ -124,7 +124,7 @@ def test_a_plan_that_failed_says_nothing_about_drift(
     assert step.open == [number]
 
 
-def test_a_review_that_is_too_long_is_left_to_the_run(step: Step) -> None:
+def test_a_review_that_is_too_long_is_linked(step: Step) -> None:
     plans = step.folder / "plans"
     write_review(plans / "dev", plan=PLAN)
     (plans / "dev" / "review.md").write_text("🛑" * 40_000)

@@ -42,23 +42,21 @@ def test_pages_without_end_are_ended(github: GitHub, repository: Repository) -> 
 @pytest.mark.parametrize(
     "fault", [Fault(500), Fault(502), Fault(503), Fault(504), Fault(0, cut=True), Fault(200, b"<html>")]
 )
-def test_what_only_asks_is_asked_again(
-    github: GitHub, repository: Repository, waits: list[float], fault: Fault
-) -> None:
+def test_reads_are_retried(github: GitHub, repository: Repository, waits: list[float], fault: Fault) -> None:
     repository.pull()
     repository.faults[PULL] = [fault, fault]
     assert github.get("pulls/7")["number"] == 7
     assert waits == [1.0, 2.0]
 
 
-def test_patience_ends(github: GitHub, repository: Repository, waits: list[float]) -> None:
+def test_retries_are_limited(github: GitHub, repository: Repository, waits: list[float]) -> None:
     repository.faults[PULL] = [Fault(502)] * 20
     with pytest.raises(UnansweredError, match=r"^GitHub answered GET pulls/7 with 502: run the job again$"):
         github.get("pulls/7")
     assert (len(repository.calls), waits) == (ATTEMPTS, [1.0, 2.0, 4.0, 8.0])
 
 
-def test_what_makes_something_is_not_made_again_unseen(github: GitHub, repository: Repository) -> None:
+def test_writes_are_not_retried_blindly(github: GitHub, repository: Repository) -> None:
     repository.pull()
     repository.faults["POST issues/7/comments"] = [Fault(502, done=True)]
     with pytest.raises(UnansweredError):
@@ -83,7 +81,7 @@ def test_what_makes_something_is_not_made_again_unseen(github: GitHub, repositor
         ),
     ],
 )
-def test_a_rate_limit_is_waited_for_even_by_what_makes_something(
+def test_writes_wait_for_a_rate_limit(
     github: GitHub, repository: Repository, waits: list[float], fault: Fault, waited: list[float]
 ) -> None:
     """A call that was not let in was not done."""
@@ -93,7 +91,7 @@ def test_a_rate_limit_is_waited_for_even_by_what_makes_something(
     assert (waits, len(repository.comments)) == (waited, 1)
 
 
-def test_a_limit_that_lasts_too_long_is_told(
+def test_a_rate_limit_that_lasts_too_long_is_reported(
     github: GitHub, repository: Repository, waits: list[float]
 ) -> None:
     reset = str(int(BEGIN.timestamp()) + 1800)
@@ -138,7 +136,7 @@ def test_a_limit_that_lasts_too_long_is_told(
         (Fault(400, b"<html>no"), "GitHub refused GET pulls/7 (400)"),
     ],
 )
-def test_a_refusal_is_one_sentence_with_its_remedy(
+def test_a_rejected_call_is_reported_with_its_remedy(
     github: GitHub, repository: Repository, waits: list[float], fault: Fault, sentence: str
 ) -> None:
     repository.faults[PULL] = [fault]
@@ -148,7 +146,7 @@ def test_a_refusal_is_one_sentence_with_its_remedy(
     assert waits == []
 
 
-def test_an_answer_too_large_is_not_read_to_its_end(
+def test_a_response_that_is_too_large_is_not_read_to_its_end(
     github: GitHub, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("delivery.github.MOST_BYTES", 1000)
@@ -157,7 +155,7 @@ def test_an_answer_too_large_is_not_read_to_its_end(
         github.get("pulls/7")
 
 
-def test_nobody_there_is_one_sentence(waits: list[float]) -> None:
+def test_an_unreachable_server_is_one_message(waits: list[float]) -> None:
     client = GitHub("http://127.0.0.1:9", REPOSITORY, TOKEN, wait=waits.append)
     with pytest.raises(
         UnansweredError, match=r"^GitHub did not answer GET pulls/7 to the end \(ConnectionError\)"

@@ -8,14 +8,14 @@ pytestmark = pytest.mark.unit
 
 
 @pytest.mark.parametrize("typed", ["", "prod", "dev ", " dev", "DEV", "dev\n", "dev; true", "$(id)"])
-def test_only_the_name_itself_is_the_name(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_the_exact_name_confirms(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["confirm", "--env", "dev"], {"NAME": typed}) == 1
     assert capsys.readouterr().err == (
         f"found {typed!r} as the environment's name, expected 'dev': nothing was touched\n"
     )
 
 
-def test_the_name_is_taken_and_a_missing_one_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_name_does_not_confirm(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["confirm", "--env", "dev"], {"NAME": "dev"}) == 0
     assert main(["confirm", "--env", "dev"], {}) == 1
     assert capsys.readouterr().out == "dev is meant\n"

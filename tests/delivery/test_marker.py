@@ -37,7 +37,7 @@ def test_a_marker_is_read_as_it_was_written() -> None:
         f"{LINE} <img src=x>",
     ],
 )
-def test_what_is_not_this_marker_at_the_beginning_is_none(body: str) -> None:
+def test_a_body_without_this_marker_has_no_fields(body: str) -> None:
     assert read_marker(body, "review", "dev") is None
 
 
@@ -51,7 +51,7 @@ def test_no_value_gets_out_of_a_marker(value: str) -> None:
     assert (line.count("<!--"), line.count("--"), "\n" in line) == (1, 2, False)
 
 
-def test_only_what_the_workflows_wrote_is_ours() -> None:
+def test_only_posts_of_the_workflows_count() -> None:
     item = {"id": 5, "body": LINE, "html_url": "u"}
     found = parse_own_post({**item, "user": BOT}, "id", "review", "dev", "github-actions[bot]")
     assert found is not None
@@ -68,6 +68,6 @@ def test_length_is_counted_as_github_counts_at_most() -> None:
     assert (measure_length("é" * 10), measure_length("🛑" * 10), MOST) == (10, 20, 65_536)
 
 
-def test_line_ends_make_no_other_body() -> None:
+def test_line_ends_do_not_change_a_body() -> None:
     assert is_same_body("a\r\nb\r\n", "a\nb")
     assert not is_same_body("a\nb", "a b")

@@ -63,7 +63,7 @@ def step(repository: Repository, variables: dict[str, str], tmp_path: Path) -> S
     return Step(repository, variables, tmp_path)
 
 
-def test_a_review_of_no_weight_passes(step: Step, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_review_without_severe_findings_passes(step: Step, capsys: pytest.CaptureFixture[str]) -> None:
     assert step() == 0
     digest = compute_plan_digest(json.dumps(PLAN).encode()).digest
     assert step.body == (
@@ -85,7 +85,7 @@ def test_a_review_of_no_weight_passes(step: Step, capsys: pytest.CaptureFixture[
     assert "a headline" in Path(step.variables["GITHUB_STEP_SUMMARY"]).read_text()
 
 
-def test_what_weighs_waits_for_its_label(step: Step) -> None:
+def test_severe_findings_wait_for_their_label(step: Step) -> None:
     """A label passes it, and stays valid however often the same plan is made again."""
     asked = ["data loss", "access widened"]
     step(acknowledge=asked)
@@ -119,7 +119,7 @@ def test_a_label_does_not_count_for_the_next_plan(step: Step) -> None:
     assert step.status == ("success", "data loss: acknowledged")
 
 
-def test_a_label_that_was_there_before_any_plan_does_not_count(step: Step) -> None:
+def test_a_label_set_before_the_plan_does_not_count(step: Step) -> None:
     step.repository.label(LOSS, -1)
     step(acknowledge=["data loss"])
     assert step.status[0] == "failure"
@@ -176,9 +176,7 @@ def test_a_comment_is_never_longer_than_github_takes(step: Step, text: str) -> N
     assert "is longer than a comment may be; [the run](" in step.body
 
 
-def test_what_was_pushed_to_since_is_left_to_the_newer_run(
-    step: Step, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_outdated_run_publishes_nothing(step: Step, capsys: pytest.CaptureFixture[str]) -> None:
     step.repository.pulls[7]["head"]["sha"] = "c" * 40
     assert step() == 0
     assert (step.repository.comments, step.repository.statuses) == ({}, [])
@@ -232,7 +230,7 @@ def test_a_forks_stacks_are_reviewed_and_gated(step: Step) -> None:
     ],
     ids=["closed", "another base", "another repository", "repository deleted", "pushed again"],
 )
-def test_a_run_writes_into_no_pull_request_but_its_own(step: Step, pull: dict[str, Any]) -> None:
+def test_a_run_writes_only_into_its_own_pull_request(step: Step, pull: dict[str, Any]) -> None:
     step.repository.pulls = {}
     step.repository.pull(fork=True, **pull)
     step.repository.pull(8, "d" * 40)
@@ -252,7 +250,7 @@ def test_a_run_writes_into_no_pull_request_but_its_own(step: Step, pull: dict[st
         ({"GITHUB_EVENT_NAME": "workflow_run"}, "the event workflow_run names no pull request that is there"),
     ],
 )
-def test_a_step_outside_of_its_workflow_is_told(
+def test_a_step_outside_of_a_workflow_is_reported(
     step: Step, capsys: pytest.CaptureFixture[str], change: dict[str, str], sentence: str
 ) -> None:
     plans = step.folder / "plans"

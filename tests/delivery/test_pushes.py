@@ -31,18 +31,18 @@ def test_rows_are_those_of_the_findings() -> None:
         ("`dev`: no changes.", review(LOSS), "1 new, 0 no longer there"),
     ],
 )
-def test_what_differs_since_the_last_push_is_counted_and_listed(old: str, new: str, words: str) -> None:
+def test_differences_since_the_last_push_are_counted_and_listed(old: str, new: str, words: str) -> None:
     found = render_changes_since_push(old, new, same_plan=False)
     assert words in found
     assert ("| new | 🛑 **data loss**" in found) is (LOSS in new and LOSS not in old)
     assert ("| no longer | 🛑 **data loss**" in found) is (LOSS in old and LOSS not in new)
 
 
-def test_nothing_before_and_nothing_now_is_no_section() -> None:
+def test_reviews_without_findings_have_no_section() -> None:
     assert render_changes_since_push("`dev`: no changes.", "`dev`: no changes.", same_plan=False) == ""
 
 
-def test_the_same_plan_written_again_keeps_what_was_said() -> None:
+def test_the_same_plan_keeps_its_section() -> None:
     first = render_changes_since_push(review(NOTE), review(LOSS, NOTE), same_plan=False)
     body = f"{review(LOSS, NOTE)}\n\n{first}\n\nlast"
     assert render_changes_since_push(body, review(LOSS, NOTE), same_plan=True) == first

@@ -61,7 +61,7 @@ def job(variables: dict[str, str], tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ["CI_PROVIDER", "CI_ACCOUNT"])
-def test_signing_in_without_its_variables_is_told(site: Site, name: str) -> None:
+def test_authentication_without_its_variables_is_reported(site: Site, name: str) -> None:
     given = {"CI_PROVIDER": "projects/1/…", "CI_ACCOUNT": "vlille-ci-reader@…"}
     assert site.step("make signin", **given).returncode == 0
     done = site.step("make signin", **given | {name: ""})
@@ -107,7 +107,7 @@ def test_a_pull_request_is_planned_published_merged_and_applied(
     assert done.stderr.startswith("there is no plan of vlille-dev: run `make plan ENV=dev` first\n")
 
 
-def test_a_plan_that_nobody_reviewed_is_refused(
+def test_an_unreviewed_plan_is_refused(
     site: Site, repository: Repository, variables: dict[str, str], tmp_path: Path
 ) -> None:
     repository.pull(merged=True)
@@ -123,7 +123,7 @@ def test_a_plan_that_nobody_reviewed_is_refused(
     assert not list(site.folder.rglob("made"))
 
 
-def test_a_night_tells_what_differs(
+def test_a_drift_check_reports_what_differs(
     site: Site, repository: Repository, variables: dict[str, str], tmp_path: Path
 ) -> None:
     night = event(variables, tmp_path, "schedule", {})
@@ -148,7 +148,7 @@ def test_a_plan_that_errored_fails_its_job_and_is_published_as_such(
     assert repository.statuses[-1]["description"].startswith("the plan must not be applied: planning failed")
 
 
-def test_a_plan_that_never_began_leaves_no_older_one_to_be_published_or_applied(
+def test_a_plan_that_never_began_deletes_an_earlier_one(
     site: Site, repository: Repository, job: dict[str, str]
 ) -> None:
     repository.pull()
@@ -198,7 +198,7 @@ def test_a_forks_stacks_are_compared_with_mains(
     assert "<script>" not in next(iter(repository.comments.values()))["body"]
 
 
-def test_a_destroy_asks_for_the_name(site: Site) -> None:
+def test_a_destroy_requires_the_name(site: Site) -> None:
     assert site.step("make confirm", NAME="dev").returncode == 0
     for typed in ("", "$(touch $SITE/made)"):
         done = site.step("make confirm", NAME=typed)
@@ -221,7 +221,7 @@ def test_the_environments_are_listed(site: Site, tmp_path: Path) -> None:
     assert output.read_text() == 'all=[{"name": "prod", "prefix": "PROD"}]\n'
 
 
-def test_every_line_of_the_workflows_was_run_here(site: Site) -> None:
+def test_every_line_of_the_workflows_was_run(site: Site) -> None:
     """But for the line that runs this test itself, and the audit, which asks a public database; the last of this file,
     whose tests run in their order.
     """

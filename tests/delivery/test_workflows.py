@@ -46,7 +46,7 @@ FORKS = "github.event.pull_request.head.repo.full_name {} github.repository"
         ("vendor.dependabot", "dependabot.yml"),
     ],
 )
-def test_each_file_is_what_github_takes(schema: str, pattern: str, tmp_path: Path) -> None:
+def test_each_file_matches_githubs_schema(schema: str, pattern: str, tmp_path: Path) -> None:
     files = sorted(GITHUB.glob(pattern))
     assert files
     done = run_check("check-jsonschema", "--builtin-schema", schema, *files)
@@ -81,7 +81,7 @@ def test_zizmor_finds_nothing(tmp_path: Path) -> None:
     }
 
 
-def test_every_action_is_pinned_to_a_commit_and_told_by_its_version() -> None:
+def test_every_action_is_pinned_to_a_commit_with_its_version() -> None:
     used = {
         line.strip().removeprefix("- ")
         for file in sorted(GITHUB.rglob("*.yml"))
@@ -100,7 +100,7 @@ def test_every_action_is_pinned_to_a_commit_and_told_by_its_version() -> None:
     assert sorted(names) == sorted(set(names))
 
 
-def test_no_job_has_rights_that_are_not_listed_here() -> None:
+def test_no_job_has_unlisted_permissions() -> None:
     for name, document in documents().items():
         if "jobs" in document:
             assert document["permissions"] == {}, name
@@ -109,7 +109,7 @@ def test_no_job_has_rights_that_are_not_listed_here() -> None:
     }
 
 
-def test_every_job_ends_and_none_meets_another_of_its_environment() -> None:
+def test_every_job_has_a_timeout_and_no_two_run_in_one_environment() -> None:
     for name, job in jobs():
         if "uses" in job:
             continue
@@ -170,7 +170,7 @@ def let_in() -> set[str]:
     return set(re.findall(r"'(\w+)'", listed))
 
 
-def test_a_forks_code_meets_no_credentials_and_no_rights() -> None:
+def test_a_forks_code_has_no_credentials_and_no_permissions() -> None:
     text = "".join(file.read_text() for file in sorted(GITHUB.rglob("*.yml")))
     assert "secrets." not in text
     events = {event for each in documents().values() for event in each.get("on", {})}
@@ -192,18 +192,18 @@ def test_a_forks_code_meets_no_credentials_and_no_rights() -> None:
     assert not any("google" in step.get("uses", "") for step in fork)
 
 
-def test_a_checkout_leaves_no_token_behind() -> None:
+def test_no_checkout_persists_a_token() -> None:
     checkouts = [step for _, step in steps() if step.get("uses", "").startswith("actions/checkout@")]
     assert len(checkouts) == len([job for _, job in jobs() if "steps" in job])
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
 
 
-def test_the_token_is_given_to_the_steps_that_ask_github() -> None:
+def test_only_steps_that_call_github_get_the_token() -> None:
     given = {step["run"] for _, step in steps() if "GITHUB_TOKEN" in step.get("env", {})}
     assert given == {"make publish", "make approve", "make drift"}
 
 
-def test_who_signs_in_is_the_reader_but_where_something_is_changed() -> None:
+def test_jobs_authenticate_as_the_reader_unless_they_change_something() -> None:
     accounts = {
         name: [
             step["with"]["service_account"]

@@ -50,7 +50,7 @@ POOL = "HTTPSConnectionPool(host='oauth2.googleapis.com', port=443): Max retries
         (requests.ConnectionError("Connection aborted."), "the connection broke"),
     ],
 )
-def test_why_is_a_few_words(error: Exception, expected: str) -> None:
+def test_a_connection_error_is_described_in_a_few_words(error: Exception, expected: str) -> None:
     assert describe_connection(error).startswith(expected)
 
 
@@ -74,14 +74,14 @@ def cloud(*outcomes: Exception | int) -> Cloud:
     return Cloud(Session(*outcomes), storage=None, endpoints=Endpoints())
 
 
-def test_nothing_that_responds_ends_the_command() -> None:
+def test_an_unreachable_cloud_ends_the_command() -> None:
     with pytest.raises(
         UnreachableError, match=r"^a\.example cannot be reached: the connection broke; look at this"
     ):
         cloud(requests.ConnectionError("x")).call("GET", "https://a.example/b?c")
 
 
-def test_one_call_of_many_that_gets_no_response_is_told_as_that_call() -> None:
+def test_a_single_call_without_a_response_is_reported_by_itself() -> None:
     """A service may be down while others respond: what asks it decides."""
     one = cloud(200, requests.ConnectionError("[Errno 111] Connection refused"))
     one.call("GET", "https://a.example/b")
@@ -89,7 +89,7 @@ def test_one_call_of_many_that_gets_no_response_is_told_as_that_call() -> None:
         one.call("GET", "https://b.example/c?d")
 
 
-def test_a_slow_service_is_no_missing_connection() -> None:
+def test_a_slow_service_is_not_a_missing_connection() -> None:
     with pytest.raises(ApiError, match="there was no response in time"):
         cloud(requests.ReadTimeout("timed out")).call("GET", "https://a.example/b")
 
@@ -151,7 +151,7 @@ def offline(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_without_a_connection_is_one_sentence(
+def test_every_command_without_a_connection_reports_one_message(
     command: str, offline: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([command, "--env", "dev", *WORDS.get(command, [])], offline) == 1

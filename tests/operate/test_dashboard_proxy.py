@@ -54,7 +54,7 @@ def proxied(service: str) -> Iterator[str]:
     server.server_close()
 
 
-def test_the_proxy_adds_the_token_and_passes_the_answer_on(service: str, proxied: str) -> None:
+def test_the_proxy_adds_the_token_and_forwards_the_response(service: str, proxied: str) -> None:
     assert requests.get(f"{service}/data/now.json", timeout=10).status_code == 403
     for _ in range(3):
         found = requests.get(f"{proxied}/data/now.json?a=1", timeout=10)
@@ -87,9 +87,7 @@ def test_an_environment_without_a_dashboard_has_none_to_open(cloud: Cloud, setti
         ("/data/now.json", "127.0.0.1"),
     ],
 )
-def test_the_token_goes_to_the_service_alone_and_the_data_to_this_machine(
-    proxied: str, target: str, host: str
-) -> None:
+def test_the_proxy_sends_the_token_only_to_the_service(proxied: str, target: str, host: str) -> None:
     address, port = proxied.removeprefix("http://").split(":")
     connection = http.client.HTTPConnection(address, int(port), timeout=10)
     connection.putrequest("GET", target, skip_host=True)
@@ -99,7 +97,7 @@ def test_the_token_goes_to_the_service_alone_and_the_data_to_this_machine(
     connection.close()
 
 
-def test_a_token_that_cannot_be_made_is_told(service: str) -> None:
+def test_a_missing_token_is_reported(service: str) -> None:
     def no_token() -> str:
         raise OperateError("gcloud returned no identity token: run `gcloud auth login`")
 

@@ -124,7 +124,7 @@ def test_the_first_plan_creates_every_resource(site: Site) -> None:
     assert site.held == []
 
 
-def test_a_killed_deploy_is_told_with_what_to_do(killed: list[str]) -> None:
+def test_a_killed_deploy_is_reported_with_what_to_do(killed: list[str]) -> None:
     first, refused, later = killed
     ended = "Terraform ended before deploy was complete and left the state of vlille-dev locked by "
     assert ended in first
@@ -133,7 +133,7 @@ def test_a_killed_deploy_is_told_with_what_to_do(killed: list[str]) -> None:
     assert all("run `make unlock ENV=dev TO=local`, then this again" in printed for printed in killed)
 
 
-def test_after_killed_deploys_the_next_one_adopts_what_they_made(site: Site, deployed: str) -> None:
+def test_a_deploy_after_killed_ones_imports_what_they_created(site: Site, deployed: str) -> None:
     assert "resources exist in vlille-dev and are not in the state of vlille-dev" in deployed
     assert " 0 changed, 0 destroyed." in deployed
     assert len(site.held) == len([each for each in site.declared if each.startswith("google_")]) > 60

@@ -31,7 +31,7 @@ def job(settings: Settings) -> str:
         ("resume", "ENABLED", 1, "copy is enabled already"),
     ],
 )
-def test_what_is_so_already_is_not_asked_for(
+def test_a_job_in_the_wanted_state_is_not_changed(
     google: Google,
     cloud: Cloud,
     settings: Settings,
@@ -47,7 +47,7 @@ def test_what_is_so_already_is_not_asked_for(
     assert google.calls == [f"GET {job}", f"POST {job}:{verb}"][:calls]
 
 
-def test_a_job_that_is_not_there_is_one_sentence(
+def test_a_missing_job_is_reported_in_one_message(
     google: Google, cloud: Cloud, settings: Settings, job: str
 ) -> None:
     google.answers = {f"POST {job}:run": refusal(404, "Job not found.")}
@@ -55,7 +55,9 @@ def test_a_job_that_is_not_there_is_one_sentence(
         start_job(cloud, settings, CLOUD, "copy")
 
 
-def test_each_fact_fails_for_itself(google: Google, cloud: Cloud, settings: Settings, job: str) -> None:
+def test_each_observation_fails_independently(
+    google: Google, cloud: Cloud, settings: Settings, job: str
+) -> None:
     """Monitoring's points come newest first; a query that goes on, and what is not allowed, are told."""
     parent = f"projects/{settings.project}"
     bucket = f"GET /storage/b/{settings.project}"

@@ -49,7 +49,7 @@ def test_an_entry_as_one_line(entry: dict[str, Any], shown: str) -> None:
 
 
 @pytest.mark.emulator
-def test_cloud_logging_is_asked_until_there_are_enough(
+def test_pages_of_cloud_logging_are_read_until_there_are_enough_lines(
     google: Google, cloud: Cloud, settings: Settings
 ) -> None:
     def entry(second: int) -> dict[str, Any]:
@@ -77,16 +77,14 @@ def test_cloud_logging_is_asked_until_there_are_enough(
 
 
 @pytest.mark.emulator
-def test_a_workload_that_logged_nothing_is_one_sentence(
-    google: Google, cloud: Cloud, settings: Settings
-) -> None:
+def test_a_workload_without_log_lines_is_reported(google: Google, cloud: Cloud, settings: Settings) -> None:
     google.queues[CALL] = [(200, {})]
     with pytest.raises(OperateError, match="batch logged nothing in 2 days: see `make smoke ENV=dev`"):
         fetch_log_lines(cloud, settings, Target("dev"), "batch", 3, now=NOW)
 
 
 @pytest.mark.unit
-def test_the_newest_file_is_read_as_the_cloud_s_log(tmp_path: Path) -> None:
+def test_the_newest_log_file_is_formatted_like_cloud_logging(tmp_path: Path) -> None:
     local_target = Target("dev", tmp_path)
     with pytest.raises(OperateError, match="start it with `make run JOB=batch ENV=dev TO=local`"):
         read_log_files(tmp_path, local_target, "batch", 2)

@@ -65,7 +65,7 @@ def collecting() -> dict[str, Answer]:
     }
 
 
-def test_smoke_is_green_only_when_all_is_well(
+def test_smoke_succeeds_only_if_every_check_passes(
     google: Google,
     environ: dict[str, str],
     capsys: pytest.CaptureFixture[str],
@@ -120,7 +120,7 @@ def test_all_jobs_or_the_one_that_is_named(
     assert resumed == [f"{job}:resume" for job in verbs]
 
 
-def test_credentials_that_are_refused_end_it_with_the_command_that_mends_it(
+def test_rejected_credentials_are_reported_with_the_command_that_fixes_them(
     google: Google, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     google.answers = collecting() | {"GET /storage/b/vlille-dev-archive/o": (401, {})}
@@ -131,6 +131,6 @@ def test_credentials_that_are_refused_end_it_with_the_command_that_mends_it(
 
 
 @pytest.mark.parametrize("words", [["run"], ["run", "--job", ""], ["logs", "--lines", "0"]])
-def test_what_is_not_understood_ends_with_2(environ: dict[str, str], words: list[str]) -> None:
+def test_a_usage_error_ends_with_status_2(environ: dict[str, str], words: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(words, environ)

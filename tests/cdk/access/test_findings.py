@@ -144,7 +144,7 @@ from tests.cdk.test_access import list_table_rows, read_source
         (on_bucket("${google_service_account.identity_gone.member}"), ["grant without an identity"]),
     ],
 )
-def test_what_no_stack_may_have_is_found(stack: dict[str, Any], kinds: list[str]) -> None:
+def test_violations_are_found(stack: dict[str, Any], kinds: list[str]) -> None:
     assert [finding.kind for finding in list_findings(stack)] == kinds
 
 
@@ -153,7 +153,7 @@ def test_every_kind_of_finding_is_on_the_page_and_has_a_fragment() -> None:
     described = {kind.strip("`| ") for kind, _ in list_table_rows("What a stack must not have")}
     source = read_source("cdk/access/findings.py")
     declared = set(re.findall(r'Finding\(\s*"([\w -]+)"', source, re.IGNORECASE))
-    marks = test_what_no_stack_may_have_is_found.pytestmark
+    marks = test_violations_are_found.pytestmark
     [cases] = [mark.args[1] for mark in marks if mark.name == "parametrize"]
     assert described == declared == {kind for _, kinds in cases for kind in kinds}
 
@@ -181,12 +181,12 @@ def test_every_kind_of_finding_is_on_the_page_and_has_a_fragment() -> None:
         with_resources("google_kms_crypto_key", "more", name="k"),
     ],
 )
-def test_what_a_stack_may_have_is_not_found(stack: dict[str, Any]) -> None:
+def test_permitted_configurations_have_no_findings(stack: dict[str, Any]) -> None:
     assert list_findings(stack) == []
 
 
 @pytest.mark.unit
-def test_findings_are_told_once_and_in_order() -> None:
+def test_findings_are_distinct_and_sorted() -> None:
     stack = on_bucket("allUsers", "roles/viewer")
     stack["resource"]["google_service_account"]["identity_idle"] = {}
     assert list_findings(stack) == [

@@ -84,7 +84,7 @@ def test_the_small_stack_is_clean() -> None:
         ),
     ],
 )
-def test_a_row_says_who_where_and_what(stack: dict[str, Any], row: Grant) -> None:
+def test_a_grant_has_principal_resource_and_role(stack: dict[str, Any], row: Grant) -> None:
     assert set(list_grants(stack)) - set(list_grants(CLEAN)) == {row}
 
 
@@ -108,7 +108,7 @@ def test_a_row_says_who_where_and_what(stack: dict[str, Any], row: Grant) -> Non
         ),
     ],
 )
-def test_a_grant_that_cannot_be_read_is_an_error(stack: dict[str, Any], words: str) -> None:
+def test_an_unreadable_grant_is_an_error(stack: dict[str, Any], words: str) -> None:
     for function in (list_grants, list_findings):
         with pytest.raises(AccessError) as caught:
             function(stack)

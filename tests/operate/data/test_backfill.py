@@ -133,7 +133,7 @@ def test_another_source_is_refused(source: str, expected: str, capsys: pytest.Ca
 
 @pytest.mark.emulator
 @pytest.mark.parametrize(("dry_run", "status"), [(True, 0), (False, 1)])
-def test_nothing_is_done_before_it_is_agreed_to(old: Old, dry_run: bool, status: int) -> None:
+def test_nothing_is_archived_without_a_confirmation(old: Old, dry_run: bool, status: int) -> None:
     assert old.run(dry_run=dry_run, ask=lambda _: False) == status
     assert old.archived == {}
     assert old.said[0] == "to archive   2 objects, 0.00 GiB: 2 under old names, 0 under today's"
@@ -142,7 +142,9 @@ def test_nothing_is_done_before_it_is_agreed_to(old: Old, dry_run: bool, status:
 
 
 @pytest.mark.emulator
-def test_archived_and_rebuilt_and_the_originals_stay(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objects_are_archived_days_rebuilt_and_originals_kept(
+    old: Old, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert old.run() == 0
     assert old.archived == ARCHIVED
     assert old.held(old.source) == ORIGINALS
@@ -158,7 +160,7 @@ def test_archived_and_rebuilt_and_the_originals_stay(old: Old, monkeypatch: pyte
 
 
 @pytest.mark.emulator
-def test_what_fails_is_gone_on_with(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_run_continues_after_a_failure(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail_at_one(source: Any, *rest: Any, **options: Any) -> Any:
         if "10-27" in source.name:
             raise OSError("the line is down")
@@ -176,9 +178,7 @@ def test_what_fails_is_gone_on_with(old: Old, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.emulator
 @pytest.mark.parametrize("keep", [True, False])
-def test_ctrl_c_while_it_archives_loses_nothing(
-    old: Old, monkeypatch: pytest.MonkeyPatch, keep: bool
-) -> None:
+def test_ctrl_c_during_archiving_loses_nothing(old: Old, monkeypatch: pytest.MonkeyPatch, keep: bool) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("copier.sweep.move_legacy", stopping_at_one)
         expected = (
@@ -192,7 +192,9 @@ def test_ctrl_c_while_it_archives_loses_nothing(
 
 
 @pytest.mark.emulator
-def test_ctrl_c_while_originals_go_is_gone_on_with(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_run_continues_after_ctrl_c_during_deletion(
+    old: Old, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert old.run() == 0
     with monkeypatch.context() as patch:
         patch.setattr("copier.sweep.move_legacy", stopping_where_not_kept)

@@ -36,7 +36,7 @@ ONE = replace(DEV, master=Machine("e2-standard-4", 50), workers=Workers(0, "e2-s
 ORIGINAL = replace(DEV, master=Machine("n1-standard-4", 50), workers=Workers(7, "n1-standard-2", 50))
 
 
-def test_a_bucket_is_surveyed_by_what_the_copier_does(feeds: dict[str, Feed]) -> None:
+def test_a_survey_counts_objects_as_the_copier_plans_them(feeds: dict[str, Feed]) -> None:
     survey = Survey()
     for name, size in {
         "data___2023-10-26_22:50:00.json": 160_000,
@@ -61,7 +61,7 @@ def test_clusters(batch: Batch, cpus: int, hour: float) -> None:
     assert cluster_hour(batch) == pytest.approx(hour, abs=0.005)
 
 
-def test_a_machine_type_without_a_price_is_not_known() -> None:
+def test_a_machine_type_without_a_price_has_no_cost() -> None:
     batch = replace(ONE, master=Machine("x9-standard-4", 50))
     assert cluster_hour(batch) is None
     lines = list(format_estimate(Survey(), estimate(Survey(), batch, 31)))
@@ -78,7 +78,7 @@ def test_a_machine_type_without_a_price_is_not_known() -> None:
         (5_256_000, 3_650, replace(ONE, master=Machine("e2-standard-16", 50)), 121),
     ],
 )
-def test_how_long_a_cluster_lives(answers: int, days: int, batch: Batch, minutes: int) -> None:
+def test_the_lifetime_of_a_cluster(answers: int, days: int, batch: Batch, minutes: int) -> None:
     assert round(estimate_cluster_minutes(answers, days, batch, days_at_once=31)) == minutes
 
 
@@ -97,7 +97,7 @@ def test_the_original_archive() -> None:
 
 
 @given(st.integers(1, 10**7), st.integers(1, 4000), st.integers(1, 4000))
-def test_more_answers_take_no_less_time(answers: int, days: int, at_once: int) -> None:
+def test_more_responses_take_no_less_time(answers: int, days: int, at_once: int) -> None:
     assert (
         0
         < estimate_cluster_minutes(answers, days, ONE, at_once)
@@ -105,7 +105,7 @@ def test_more_answers_take_no_less_time(answers: int, days: int, at_once: int) -
     )
 
 
-def test_the_table_of_the_page() -> None:
+def test_the_cost_table_of_the_page_is_current() -> None:
     """Where the figures change: replace the table between the marks by what this compares it with."""
     page = (Path(__file__).parents[3] / "docs" / "costs.md").read_text()
     table = page.split("<!-- sizing: begin -->\n")[1].split("\n<!-- sizing: end -->")[0]
@@ -128,7 +128,7 @@ def month_of(environment: str) -> Cost:
     return found
 
 
-def test_a_month_of_the_page_is_what_the_review_says() -> None:
+def test_the_monthly_costs_of_the_page_are_those_of_the_review() -> None:
     """Where the figures change: replace the table between the marks by what this compares it with."""
     page = (Path(__file__).parents[3] / "docs" / "costs.md").read_text()
     table = page.split("<!-- month: begin -->\n")[1].split("\n<!-- month: end -->")[0]

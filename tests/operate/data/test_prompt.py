@@ -47,7 +47,7 @@ def test_a_semicolon_ends_a_statement_but_in_texts_and_comments(
 
 
 @given(st.lists(st.text(alphabet="abc 1=*\n", min_size=1).map(str.strip).filter(bool)))
-def test_what_is_joined_by_semicolons_is_split_again(statements: list[str]) -> None:
+def test_statements_joined_by_semicolons_are_split_again(statements: list[str]) -> None:
     assert split_statements(";".join([*statements, ""])) == (statements, "")
 
 
@@ -72,7 +72,7 @@ def lines(*texts: str) -> Callable[[str], str | None]:
     return lambda _shown: next(left, None)
 
 
-def test_statements_are_answered_and_a_mistake_ends_nothing() -> None:
+def test_statements_run_and_a_failed_one_does_not_end_the_prompt() -> None:
     database, out = Numbers(), io.StringIO()
     assert run_prompt(database, lines(".tables", "nonsense;", "", "2", ";", "1"), out) == 1
     assert database.asked == ["nonsense", "2", "1"]
@@ -84,14 +84,14 @@ def test_statements_are_answered_and_a_mistake_ends_nothing() -> None:
     )
 
 
-def test_quit_ends_it_and_a_dot_is_explained() -> None:
+def test_quit_ends_the_prompt_and_an_unknown_command_is_explained() -> None:
     database, out = Numbers(), io.StringIO()
     assert run_prompt(database, lines(".hlp", ".quit", "1;"), out) == 0
     assert database.asked == []
     assert ".tables  lists tables and views" in out.getvalue()
 
 
-def test_ctrl_c_drops_what_was_typed_and_goes_on() -> None:
+def test_ctrl_c_discards_the_input_and_the_prompt_continues() -> None:
     typed = iter(["SELECT", KeyboardInterrupt, "1;"])
 
     def read(_shown: str) -> str | None:
@@ -120,7 +120,7 @@ def test_a_result_is_a_table(rows: list[tuple[str | None, ...]], expected: str) 
     assert render_result(QueryResult(["a", "long name"], iter(rows))) == expected
 
 
-def test_a_long_result_is_cut_and_says_so() -> None:
+def test_a_long_result_is_truncated_with_a_note() -> None:
     found = render_result(QueryResult(["n"], ((str(n),) for n in range(MOST_ROWS + 1))))
     assert found.endswith(f"\n(the first {MOST_ROWS} rows; `make export` writes a whole day)")
     assert len(found.splitlines()) == MOST_ROWS + 3

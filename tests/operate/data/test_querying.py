@@ -37,7 +37,7 @@ BATCH = pa.record_batch(
         (date(2026, 3, 29), "2026-03-28 23:00:00+00", "2026-03-29 22:00:00+00"),  # clocks go forward
     ],
 )
-def test_a_day_is_the_local_one(day: date, start: str, end: str) -> None:
+def test_a_day_begins_at_local_midnight(day: date, start: str, end: str) -> None:
     sql = build_day_query(day, ZoneInfo("Europe/Paris"))
     assert f"collected_at >= TIMESTAMP '{start}' AND collected_at < TIMESTAMP '{end}'" in sql
 
@@ -60,7 +60,7 @@ def test_rows_are_written_as_csv(tmp_path: Path) -> None:
 
 
 @pytest.mark.unit
-def test_a_day_without_rows_or_with_a_fault_leaves_no_file(tmp_path: Path) -> None:
+def test_a_day_without_rows_or_with_an_error_writes_no_file(tmp_path: Path) -> None:
     def broken() -> Iterator[pa.RecordBatch]:
         yield BATCH
         raise QueryFailedError("quota")
@@ -102,7 +102,7 @@ def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Warehous
 
 
 @pytest.mark.emulator
-def test_each_row_is_there_once_while_the_emulator_runs(rebuilt: tuple[Warehouse, bigquery.Client]) -> None:
+def test_each_row_is_read_once_while_the_emulator_runs(rebuilt: tuple[Warehouse, bigquery.Client]) -> None:
     database = LocalDatabase(rebuilt[0])
     answer = database.run_query("SELECT collected_at, name, bikes FROM vlille.t ORDER BY collected_at")
     assert list(answer.columns) == ["collected_at", "name", "bikes"]
@@ -131,7 +131,7 @@ def test_each_row_is_there_once_while_the_emulator_runs(rebuilt: tuple[Warehouse
         ("SELECT nope FROM vlille.t", "nope"),
     ],
 )
-def test_what_is_not_a_query_over_the_data_is_refused(
+def test_statements_other_than_queries_are_refused(
     rebuilt: tuple[Warehouse, bigquery.Client], sql: str, told: str
 ) -> None:
     database = LocalDatabase(rebuilt[0])

@@ -59,7 +59,7 @@ def steps(*nodes: dict[str, str]) -> dict[str, Any]:
         (steps({"state": "FAILED", "error": "a\n"}) | {"error": {"code": 13, "message": "a"}}, "a"),
     ],
 )
-def test_why_a_run_failed(operation: dict[str, Any], expected: str) -> None:
+def test_the_reason_of_a_failed_run_is_reported(operation: dict[str, Any], expected: str) -> None:
     assert describe_failure(operation) == expected
 
 
@@ -117,9 +117,7 @@ def asked(cloud: Cloud, settings: Settings, google: Google) -> Asked:
 
 @pytest.mark.emulator
 @pytest.mark.parametrize(("target", "seconds"), [(CLOUD, 10.0), (LOCAL, 1.0)])
-def test_it_is_begun_once_and_asked_after_until_it_is_done(
-    asked: Asked, target: Target, seconds: float
-) -> None:
+def test_a_run_is_started_once_and_polled_until_it_ends(asked: Asked, target: Target, seconds: float) -> None:
     asked.answers((200, {"done": False}), (200, {"done": True, "response": {}}))
     asked.rebuild(target)
     assert asked.paused == [seconds, seconds]
@@ -172,7 +170,7 @@ WHAT = "vlille_ods, 2023-10-26 to 2023-10-27,"
         ),
     ],
 )
-def test_what_is_in_the_way_is_told(
+def test_a_run_that_cannot_start_or_fails_is_reported(
     asked: Asked, target: Target, begun: Answer | None, operation: Answer | None, expected: str
 ) -> None:
     asked.answers(*filter(None, [operation]), begun=begun)
@@ -182,7 +180,7 @@ def test_what_is_in_the_way_is_told(
 
 
 @pytest.mark.emulator
-def test_a_cluster_that_is_left_is_told_in_the_end(asked: Asked) -> None:
+def test_a_cluster_that_was_not_deleted_is_reported(asked: Asked) -> None:
     asked.answers((200, told(deleteCluster={"error": "busy"})))
     assert asked.rebuild() == (
         f"{WHAT} is rebuilt, and its cluster was not deleted (busy): `make orphans ENV=dev` prints the command that "
@@ -191,7 +189,7 @@ def test_a_cluster_that_is_left_is_told_in_the_end(asked: Asked) -> None:
 
 
 @pytest.mark.emulator
-def test_a_machine_that_is_ended_meanwhile_is_told(asked: Asked) -> None:
+def test_a_local_environment_that_ended_is_reported(asked: Asked) -> None:
     asked.answers()
     with pytest.raises(OperateError, match="the process that ran its rebuild has ended: AGAIN"):
         asked.rebuild(LOCAL, pause=lambda _: asked.google.close())
@@ -205,7 +203,7 @@ def test_a_machine_that_is_ended_meanwhile_is_told(asked: Asked) -> None:
         (CLOUD, "in Google Cloud ({region}/operations/7)"),
     ],
 )
-def test_ctrl_c_says_what_goes_on(asked: Asked, target: Target, where: str) -> None:
+def test_ctrl_c_reports_what_continues(asked: Asked, target: Target, where: str) -> None:
     def stop(_seconds: float) -> None:
         raise KeyboardInterrupt
 
@@ -219,7 +217,7 @@ def test_ctrl_c_says_what_goes_on(asked: Asked, target: Target, where: str) -> N
 
 
 @pytest.mark.unit
-def test_old_files_of_a_feed_are_no_reason_to_rebuild_gbfs_systems() -> None:
+def test_a_backfill_does_not_rebuild_gbfs_systems() -> None:
     [job] = TEMPLATE["jobs"]
     packs = {
         "stepId": "rebuild-gbfs",

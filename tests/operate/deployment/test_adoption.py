@@ -130,7 +130,7 @@ def stack_of(kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("kind", "arguments", "asked", "imported"), CASES, ids=[case[0] for case in CASES])
-def test_what_is_there_is_imported(
+def test_existing_resources_are_imported(
     google: Google,
     cloud: Cloud,
     settings: Settings,
@@ -153,7 +153,7 @@ def test_every_type_has_its_case() -> None:
     assert {kind for kind, *_ in CASES} == LOOKUPS.keys()
 
 
-def test_every_type_of_the_stacks_is_known_or_needs_no_adoption() -> None:
+def test_every_type_of_the_stacks_has_a_lookup_or_needs_none() -> None:
     """What is left out is made again without harm, or lies in the state alone."""
     stacks = [json.loads(file.read_text()) for file in SNAPSHOTS.glob("*.json")]
     kinds = {kind for stack in stacks for kind in stack["resource"]}
@@ -166,7 +166,7 @@ def test_every_type_of_the_stacks_is_known_or_needs_no_adoption() -> None:
     ("authorized", "is_known", "is_refused"),
     [("views", False, True), ("views", True, False), ("other", False, False), (None, False, False)],
 )
-def test_an_authorization_that_no_state_knows_is_refused(
+def test_an_authorization_in_no_state_is_refused(
     google: Google,
     cloud: Cloud,
     settings: Settings,
@@ -195,7 +195,7 @@ def test_an_authorization_that_no_state_knows_is_refused(
 
 
 @pytest.mark.parametrize(("kind", "collection"), LISTED.items())
-def test_what_the_server_names_is_known_by_its_display_name(
+def test_resources_named_by_the_server_are_found_by_display_name(
     google: Google, cloud: Cloud, settings: Settings, *, kind: str, collection: str
 ) -> None:
     """Made twice it would be there twice: nothing refuses a second one."""
@@ -211,7 +211,7 @@ def test_what_the_server_names_is_known_by_its_display_name(
 
 
 @pytest.mark.parametrize("there", [{"deleted": True}, {"state": "DELETED"}])
-def test_what_is_deleted_is_not_adopted(
+def test_deleted_resources_are_not_imported(
     google: Google, cloud: Cloud, settings: Settings, there: dict[str, Any]
 ) -> None:
     google.answers[f"GET /iam/projects/{settings.project}/roles/r"] = 200, there
@@ -223,7 +223,7 @@ def test_what_is_deleted_is_not_adopted(
     )
 
 
-def test_what_failed_to_be_made_is_not_adopted_but_told(
+def test_a_resource_whose_creation_failed_is_reported(
     google: Google, cloud: Cloud, settings: Settings
 ) -> None:
     path = f"projects/{settings.project}/locations/r/functions/f"
@@ -240,7 +240,7 @@ def test_what_failed_to_be_made_is_not_adopted_but_told(
         (401, CredentialsError, "credentials"),
     ],
 )
-def test_a_service_that_does_not_tell_ends_it(
+def test_a_failed_lookup_ends_the_command(
     google: Google, cloud: Cloud, settings: Settings, *, status: int, error: type[Exception], text: str
 ) -> None:
     google.answers[f"GET /pubsub/projects/{settings.project}/topics/t"] = refusal(status, "no")
@@ -248,9 +248,7 @@ def test_a_service_that_does_not_tell_ends_it(
         find_adoptable(cloud, settings.project, stack_of("google_pubsub_topic", {"name": "t"}), ())
 
 
-def test_names_that_lie_in_other_resources_are_followed(
-    google: Google, cloud: Cloud, settings: Settings
-) -> None:
+def test_references_to_other_resources_are_resolved(google: Google, cloud: Cloud, settings: Settings) -> None:
     dataset, table = "${google_bigquery_dataset.set.dataset_id}", "projects/PROJECT/datasets/vlille/tables/t"
     stack = {
         "resource": {
@@ -263,7 +261,7 @@ def test_names_that_lie_in_other_resources_are_followed(
     assert find_adoptable(cloud, settings.project, stack, ()) == {"google_bigquery_table.it": table}
 
 
-def test_the_synthesis_is_told_by_stack_and_address() -> None:
+def test_the_synthesis_gets_import_ids_by_stack_and_address() -> None:
     assert format_adopt_variable("vlille-dev", {}) == {}
     assert json.loads(format_adopt_variable("vlille-dev", {"a.b": "id"})["VLILLE_ADOPT"]) == {
         "vlille-dev": {"a.b": "id"}

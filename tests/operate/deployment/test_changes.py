@@ -40,7 +40,7 @@ def check(settings: Settings, *deployed: State, local_folder: Path | None = None
     check_changes(settings, Target(settings.environment, local_folder), stack_in(settings.region), deployed)
 
 
-def test_what_is_deployed_where_it_should_be_is_no_change(settings: Settings) -> None:
+def test_resources_in_the_right_region_are_no_change(settings: Settings) -> None:
     check(settings)
     check(
         settings,
@@ -63,7 +63,7 @@ def test_what_is_deployed_where_it_should_be_is_no_change(settings: Settings) ->
         (True, None, "set `protected = false` and deploy that first; `make destroy ENV=dev`, then "),
     ],
 )
-def test_another_region_is_refused_with_the_steps(
+def test_another_region_is_refused_with_the_steps_to_take(
     settings: Settings, *, protected: bool, local_folder: Path | None, steps: str
 ) -> None:
     moved = replace(settings, region="europe-west4", protected=protected)
@@ -79,7 +79,7 @@ def test_another_region_is_refused_with_the_steps(
 
 
 @pytest.mark.parametrize("other", ["vlille-test", "vlille-test-bootstrap"])
-def test_an_environment_that_was_renamed_is_refused(settings: Settings, other: str) -> None:
+def test_a_renamed_environment_is_refused(settings: Settings, other: str) -> None:
     """Its resources would be imported into a second state."""
     with pytest.raises(
         OperateError, match=rf"^vlille-dev already holds {other}, whose state is gs://vlille-dev-tfs"

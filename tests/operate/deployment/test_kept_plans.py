@@ -86,7 +86,7 @@ def put(google: Google, settings: Settings) -> str:
     return bucket
 
 
-def test_a_plan_is_kept_with_its_json_and_without_a_lock(deployer: Deployer, terraform: Terraform) -> None:
+def test_a_plan_is_written_with_its_json_and_without_a_lock(deployer: Deployer, terraform: Terraform) -> None:
     (deployer.kept_plan.folder / "before").mkdir(parents=True)
     (deployer.kept_plan.folder / "review.md").write_text("of an older plan")
     assert deployer.plan() == 0
@@ -108,7 +108,7 @@ def test_a_plan_is_kept_with_its_json_and_without_a_lock(deployer: Deployer, ter
 
 @pytest.mark.parametrize("command", ["init", "plan", "show"])
 @pytest.mark.parametrize("keeps", [True, False])
-def test_what_fails_is_told_and_nothing_older_is_left(
+def test_a_failed_plan_is_reported_and_an_earlier_one_deleted(
     deployer: Deployer, terraform: Terraform, said: list[str], command: str, *, keeps: bool
 ) -> None:
     deployer.plan()
@@ -123,7 +123,7 @@ def test_what_fails_is_told_and_nothing_older_is_left(
     assert deployer.kept_plan.json.exists() is (keeps and command != "init")
 
 
-def test_what_is_deployed_and_goes_lies_beside_the_plan(
+def test_replaced_artifacts_are_downloaded_beside_the_plan(
     deployer: Deployer, terraform: Terraform, said: list[str], put: str
 ) -> None:
     old = OLD | {"bucket": put}
@@ -151,7 +151,7 @@ def test_what_is_deployed_and_goes_lies_beside_the_plan(
     assert said[1].startswith("the deployed collector/gone.zip cannot be compared: 404 ")
 
 
-def test_the_kept_plan_is_applied_once(deployer: Deployer, terraform: Terraform) -> None:
+def test_a_plan_is_applied_once(deployer: Deployer, terraform: Terraform) -> None:
     deployer.plan()
     terraform.asked.clear()
     assert deployer.apply() == 0
@@ -162,14 +162,14 @@ def test_the_kept_plan_is_applied_once(deployer: Deployer, terraform: Terraform)
         deployer.apply()
 
 
-def test_a_plan_whose_apply_failed_stays_to_be_looked_at(deployer: Deployer, terraform: Terraform) -> None:
+def test_a_plan_whose_apply_failed_is_kept(deployer: Deployer, terraform: Terraform) -> None:
     deployer.plan()
     terraform.status = {"apply": 1}
     assert deployer.apply() == 1
     assert deployer.kept_plan.plan.exists()
 
 
-def test_what_is_locked_is_not_applied_and_may_be_planned(
+def test_a_locked_state_can_be_planned_and_not_applied(
     google: Google, deployer: Deployer, terraform: Terraform, settings: Settings
 ) -> None:
     url = f"{google.emulator_url}/upload/storage/v1/b/{settings.bucket('tfstate')}/o"
@@ -183,6 +183,6 @@ def test_what_is_locked_is_not_applied_and_may_be_planned(
     assert terraform.asked == []
 
 
-def test_here_is_named_in_what_to_do(deployer: Deployer) -> None:
+def test_the_local_target_is_named_in_the_command_to_run(deployer: Deployer) -> None:
     with pytest.raises(OperateError, match=r"run `make plan ENV=dev TO=local` first"):
         replace(deployer, local_folder=Path(".local/dev")).apply()

@@ -55,7 +55,7 @@ STACK = {
 }
 
 
-def test_an_empty_project_holds_nothing(
+def test_an_empty_project_has_no_orphaned_resources(
     google: Google, empty: dict[str, list[Answer]], cloud: Cloud, settings: Settings
 ) -> None:
     assert find_orphaned_resources(cloud, settings, STACK) == []
@@ -63,7 +63,7 @@ def test_an_empty_project_holds_nothing(
     assert {"project": [settings.project]} in [query for query, _ in google.asked]
 
 
-def test_each_kind_is_found_and_what_is_another_s_is_not(
+def test_each_kind_is_found_and_foreign_resources_are_not(
     google: Google, empty: dict[str, list[Answer]], cloud: Cloud, settings: Settings
 ) -> None:
     """What the stack declares by its name, and beside it what Google Cloud created; not what the bootstrap made."""
@@ -189,7 +189,7 @@ OF_BOOTSTRAP = {
 }
 
 
-def test_every_type_of_the_stacks_is_looked_for() -> None:
+def test_every_type_of_the_stacks_has_a_command_that_deletes_it() -> None:
     """A type more is a command more, in KINDS, and a way to look for it, in operate/deployment/adoption.py."""
     stacks = [json.loads(file.read_text()) for file in SNAPSHOTS.glob("*.json")]
     kinds = {kind for stack in stacks for kind in stack["resource"]}
@@ -204,7 +204,7 @@ def test_every_type_of_the_stacks_is_looked_for() -> None:
     assert wanted - {"google_project_iam_member"} <= LOOKUPS.keys() | LISTED.keys()
 
 
-def test_on_this_machine_no_gcloud_is_advised(settings: Settings) -> None:
+def test_no_gcloud_command_is_advised_for_the_local_environment(settings: Settings) -> None:
     local_target = Target("dev", Path(".local/dev"))
     assert format_orphaned_resources([OrphanedResource("topic", "collect")], settings, local_target)[1:] == [
         "  topic collect",
@@ -217,7 +217,7 @@ def test_on_this_machine_no_gcloud_is_advised(settings: Settings) -> None:
     ]
 
 
-def test_a_service_that_is_off_holds_nothing_and_one_that_refuses_is_told(
+def test_a_disabled_api_is_skipped_and_a_failed_list_is_reported(
     empty: dict[str, list[Answer]], cloud: Cloud, settings: Settings
 ) -> None:
     disks = f"GET /compute/projects/{settings.project}/aggregated/disks"

@@ -52,7 +52,7 @@ def test_every_command_is_checked() -> None:
 
 
 @pytest.mark.parametrize("command", AFTER)
-def test_what_is_asked_after_a_deploy_needs_credentials_only(
+def test_commands_on_a_deployment_need_credentials_only(
     google: Google, check: Callable[..., list[str]], command: str
 ) -> None:
     """No Terraform, no state bucket, no look-up of the APIs."""
@@ -66,7 +66,7 @@ def test_nothing_is_missing(check: Callable[..., list[str]], command: str) -> No
     assert check(command) == []
 
 
-def test_nothing_of_a_fresh_project_is_missing_for_a_bootstrap(
+def test_a_new_project_has_all_prerequisites_of_a_bootstrap(
     google: Google, check: Callable[..., list[str]]
 ) -> None:
     google.enabled = {"cloudresourcemanager.googleapis.com", "serviceusage.googleapis.com"}
@@ -107,7 +107,7 @@ def test_terraform(
 
 
 @pytest.mark.usefixtures("bucket")
-def test_an_old_terraform_does_not_hide_a_tofu_that_will_do(
+def test_an_old_terraform_does_not_hide_a_recent_tofu(
     check: Callable[..., list[str]], program: Callable[..., Path]
 ) -> None:
     program("terraform", '{"terraform_version": "1.4.7"}')
@@ -179,7 +179,7 @@ CASES: list[Case] = [
 
 
 @pytest.mark.parametrize(("answers", "command", "told"), CASES)
-def test_what_is_missing_in_the_cloud(
+def test_missing_prerequisites_in_the_cloud_are_reported(
     google: Google,
     check: Callable[..., list[str]],
     settings: Settings,
@@ -196,7 +196,7 @@ def test_what_is_missing_in_the_cloud(
         assert "\n" not in sentence
 
 
-def test_everything_missing_is_told_at_once(
+def test_all_missing_prerequisites_are_reported_at_once(
     google: Google, check: Callable[..., list[str]], settings: Settings, tmp_path: Path
 ) -> None:
     google.enabled -= {"run.googleapis.com", "dataproc.googleapis.com"}
@@ -210,7 +210,7 @@ def test_everything_missing_is_told_at_once(
 
 @pytest.mark.usefixtures("bucket")
 @pytest.mark.parametrize(("repository", "lacking"), [(None, []), ("a/b", ["sts.googleapis.com"])])
-def test_what_ci_needs_is_needed_with_ci_only(
+def test_apis_of_ci_are_required_with_ci_only(
     google: Google,
     settings: Settings,
     program: Callable[..., Path],
@@ -231,7 +231,7 @@ def test_what_ci_needs_is_needed_with_ci_only(
     assert [sentence.split(": ")[1].split(";")[0] for sentence in told] == lacking
 
 
-def test_without_credentials_nothing_is_asked_of_the_cloud(
+def test_without_credentials_no_api_is_called(
     google: Google, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
@@ -248,7 +248,7 @@ def test_without_credentials_nothing_is_asked_of_the_cloud(
     assert google.calls == []
 
 
-def test_a_server_that_is_not_there_is_one_sentence(
+def test_an_unreachable_server_is_reported_in_one_message(
     google: Google, check: Callable[..., list[str]], settings: Settings
 ) -> None:
     url = "http://127.0.0.1:9/v1/"
@@ -256,7 +256,7 @@ def test_a_server_that_is_not_there_is_one_sentence(
     assert told.startswith("127.0.0.1:9 cannot be reached: the connection is refused; look at")
 
 
-def test_the_token_is_sent_and_a_refusal_of_it_is_told(
+def test_the_token_is_sent_and_its_rejection_reported(
     google: Google, cloud: Cloud, settings: Settings
 ) -> None:
     google.answers[f"GET /v1/projects/{settings.project}"] = (401, {})

@@ -29,7 +29,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], P
     return make
 
 
-def test_words_variables_and_status_go_through(script: Callable[[str], Path]) -> None:
+def test_words_variables_and_exit_status_are_passed_on(script: Callable[[str], Path]) -> None:
     folder = script('echo "$* $VLILLE_ENV" > "$NOTE"; exit 3')
     note = folder / "note"
     environ = {"PATH": os.environ["PATH"], "VLILLE_ENV": "dev", "NOTE": str(note)}
@@ -47,7 +47,7 @@ def test_two_environments_have_a_folder_each(script: Callable[[str], Path]) -> N
     assert folders == ["cdktf.out/environments/dev", "cdktf.out/environments/prod"]
 
 
-def test_ctrl_c_is_waited_for(script: Callable[[str], Path]) -> None:
+def test_the_program_is_waited_for_after_ctrl_c(script: Callable[[str], Path]) -> None:
     """Terraform saves its state after Ctrl-C: whoever called it must not be gone before."""
     script("kill -INT $PPID; sleep 0.3; exit 7")
     # Python's own, which a program that a shell began in the background has not.
@@ -60,7 +60,7 @@ def test_ctrl_c_is_waited_for(script: Callable[[str], Path]) -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_an_installation_that_fails_is_one_sentence(
+def test_a_failed_installation_is_reported_in_one_message(
     script: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = script('touch "$NOTE"')
@@ -89,20 +89,20 @@ def test_a_mirror_of_providers_replaces_the_registry(script: Callable[[str], Pat
     ]
 
 
-def test_a_mirror_that_is_not_there_is_one_sentence(script: Callable[[str], Path]) -> None:
+def test_a_missing_mirror_is_reported_in_one_message(script: Callable[[str], Path]) -> None:
     folder = script("exit 0")
     environ = {"PATH": os.environ["PATH"], "VLILLE_PROVIDER_MIRROR": str(folder / "nowhere")}
     with pytest.raises(OperateError, match=r"VLILLE_PROVIDER_MIRROR: found .*nowhere"):
         terraform.Cdktf(environ).run(["diff"])
 
 
-def test_what_is_wrong_with_the_stack_is_told_before_cdktf_begins(tmp_path: Path) -> None:
+def test_errors_of_the_synthesis_are_reported_before_cdktf_begins(tmp_path: Path) -> None:
     environ = {**os.environ, "VLILLE_ENV": "dev", "VLILLE_SOURCES": str(tmp_path / "none")}
     with pytest.raises(OperateError, match=r"VLILLE_SOURCES: found .*; accepted: a folder that exists"):
         terraform.Cdktf(environ).synthesize("vlille-dev", {})
 
 
-def test_terraform_itself_runs_where_the_stack_lies(
+def test_terraform_runs_in_the_folder_of_the_stack(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Its output goes to the end of a file, what it says to its errors to the user."""
@@ -144,7 +144,7 @@ def test_terraform_itself_runs_where_the_stack_lies(
     ],
 )
 @pytest.mark.parametrize("command", ["cdktf", "terraform"])
-def test_a_provider_that_cannot_be_fetched_leads_to_the_mirror(
+def test_a_provider_that_cannot_be_fetched_is_reported_with_the_mirror(
     script: Callable[[str], Path],
     monkeypatch: pytest.MonkeyPatch,
     command: str,

@@ -23,7 +23,7 @@ def ogc(feeds: dict[str, Feed]) -> Feed:
     return feeds["vlille_ogc"]
 
 
-def test_all_is_well(ogc: Feed) -> None:
+def test_a_healthy_environment_passes_every_check(ogc: Feed) -> None:
     assert [str(line) for line in judge_content(WELL, ogc, PLACE)] == [
         "ok     freshness     a station reported 3 min before the newest rows",
         "ok     changes       212 stations changed within 120 minutes",
@@ -55,7 +55,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("change", "what", "sentence"), WRONG)
-def test_what_is_wrong_is_named(ogc: Feed, change: dict[str, Any], what: str, sentence: str) -> None:
+def test_failed_checks_are_named(ogc: Feed, change: dict[str, Any], what: str, sentence: str) -> None:
     wrong = [line for line in judge_content(replace(WELL, **change), ogc, PLACE) if line.wrong]
     assert [line.what for line in wrong] == [what]
     assert wrong[0].found.startswith(sentence)
@@ -70,16 +70,16 @@ RIGHT: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("change", RIGHT)
-def test_what_may_happen_is_well(ogc: Feed, change: dict[str, Any]) -> None:
+def test_tolerated_conditions_pass(ogc: Feed, change: dict[str, Any]) -> None:
     assert [line for line in judge_content(replace(WELL, **change), ogc, PLACE) if line.wrong] == []
 
 
-def test_without_rows_only_the_quarantine_is_told_of(ogc: Feed) -> None:
+def test_without_rows_only_the_quarantine_is_judged(ogc: Feed) -> None:
     dead = Content(0, quarantined={("response", "html"): 60})
     assert [(line.what, line.wrong) for line in judge_content(dead, ogc, PLACE)] == [("quarantine", True)]
 
 
-def test_what_cannot_be_asked_is_wrong(ogc: Feed) -> None:
+def test_a_failed_observation_fails_the_check(ogc: Feed) -> None:
     (line,) = judge_content(Unavailable("not found: run `make deploy ENV=dev`"), ogc, PLACE)
     assert str(line) == "WRONG  content       not found: run `make deploy ENV=dev`"
 

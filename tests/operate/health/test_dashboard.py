@@ -85,12 +85,12 @@ def test_each_state_of_a_private_dashboard(facts: DashboardFacts | Unavailable, 
         ),
     ],
 )
-def test_a_public_dashboard_opens_for_everybody(facts: DashboardFacts, expected: str) -> None:
+def test_a_public_dashboard_must_open_without_an_identity(facts: DashboardFacts, expected: str) -> None:
     assert [str(line) for line in judge_dashboard(facts, public(DEV), CLOUD, NOW)] == [expected]
 
 
 @pytest.mark.unit
-def test_without_a_dashboard_nothing_is_said() -> None:
+def test_without_a_dashboard_there_is_no_result() -> None:
     assert not list(
         judge_dashboard(DashboardFacts(403, 200, FRESH), replace(DEV, dashboard=None), CLOUD, NOW)
     )
@@ -98,7 +98,7 @@ def test_without_a_dashboard_nothing_is_said() -> None:
 
 @pytest.mark.unit
 @given(st.integers(100, 599), st.none() | st.integers(100, 599), st.none() | st.integers(0, 60))
-def test_it_is_well_only_where_strangers_get_a_403_and_the_data_is_fresh(
+def test_a_private_dashboard_passes_with_403_and_fresh_data_only(
     anonymous: int, status: int | None, age: int | None
 ) -> None:
     newest = None if age is None else NOW - timedelta(minutes=age)
@@ -147,9 +147,7 @@ def test_the_newest_data_is_requested_without_and_with_an_identity(  # noqa: PLR
 
 
 @pytest.mark.emulator
-def test_a_dashboard_that_is_not_there_or_does_not_respond(
-    google: Google, cloud: Cloud, settings: Settings
-) -> None:
+def test_a_missing_or_unreachable_dashboard_fails(google: Google, cloud: Cloud, settings: Settings) -> None:
     name = f"GET /cloud_run_v2/projects/{settings.project}/locations/{settings.region}/services/dashboard"
     google.answers[name] = (404, {})
     assert observe_dashboard(cloud, settings, CLOUD, give_no_token) == Unavailable(

@@ -65,7 +65,7 @@ def lines(facts: GbfsFacts | Unavailable) -> list[CheckResult]:
 
 
 @pytest.mark.unit
-def test_all_are_well() -> None:
+def test_healthy_systems_pass() -> None:
     assert [str(line) for line in lines(FACTS)] == [
         "ok     GBFS ticks    newest of 2026-11-24 12:00 UTC, 0 min ago",
         "ok     GBFS systems  8 of 8 are healthy",
@@ -73,7 +73,7 @@ def test_all_are_well() -> None:
 
 
 @pytest.mark.unit
-def test_without_gbfs_nothing_is_said() -> None:
+def test_without_gbfs_there_is_no_result() -> None:
     assert list(judge_gbfs(FACTS, PLAIN, CLOUD, NOW)) == []
     assert list_jobs(PLAIN) == ("collect", "copy", "batch")
     assert list_jobs(DEV)[3:] == ("gbfs-collect", "gbfs-discover")
@@ -108,7 +108,7 @@ def test_without_gbfs_nothing_is_said() -> None:
         (with_a(None), "GBFS silent", "a for 2 days or more (not requested)"),
     ],
 )
-def test_one_of_many_that_is_not_well_is_named_with_the_time(facts: GbfsFacts, what: str, found: str) -> None:
+def test_an_unhealthy_system_is_named_with_the_time(facts: GbfsFacts, what: str, found: str) -> None:
     told = lines(facts)
     assert [line.found for line in told if line.what == what] == [found]
     assert [line.what for line in told if line.wrong] == []
@@ -124,12 +124,12 @@ def test_one_of_many_that_is_not_well_is_named_with_the_time(facts: GbfsFacts, w
         replace(WELL, newest=ago(50), answered=ago(50), last_updated=ago(100), ttl=timedelta(hours=1)),
     ],
 )
-def test_what_is_well_all_the_same(polled: Polled) -> None:
+def test_tolerated_states_pass(polled: Polled) -> None:
     assert lines(with_a(polled))[1].found == "8 of 8 are healthy"
 
 
 @pytest.mark.unit
-def test_a_quarter_of_the_systems_is_too_many_and_few_are_named() -> None:
+def test_a_quarter_of_the_systems_fails_and_only_some_are_named() -> None:
     broken = replace(WELL, answered=ago(40), error="x")
     told = lines(GbfsFacts(dict.fromkeys(IDS, broken), FACTS.known))
     assert [line.what for line in told if line.wrong] == ["GBFS systems", "GBFS broken"]
@@ -141,7 +141,7 @@ def test_a_quarter_of_the_systems_is_too_many_and_few_are_named() -> None:
 
 
 @pytest.mark.unit
-def test_ticks_that_are_missing_are_wrong() -> None:
+def test_missing_ticks_fail() -> None:
     late = dict.fromkeys(IDS, replace(WELL, newest=ago(16)))
     assert lines(GbfsFacts(late, FACTS.known))[0] == CheckResult(
         "GBFS ticks",
@@ -154,7 +154,7 @@ def test_ticks_that_are_missing_are_wrong() -> None:
 
 
 @pytest.mark.emulator
-def test_what_is_asked_of_the_tables(google: Google, cloud: Cloud) -> None:
+def test_the_queries_contain_dataset_and_time(google: Google, cloud: Cloud) -> None:
     call = f"POST /big_query/projects/{google.project}/queries"
 
     def answer(*rows: tuple[str | None, ...]) -> tuple[int, dict[str, object]]:

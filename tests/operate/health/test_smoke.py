@@ -46,7 +46,7 @@ WELL = Facts(
 )
 
 
-def test_all_is_well() -> None:
+def test_a_healthy_environment_passes_every_check() -> None:
     assert [str(line) for line in judge_environment(WELL, DEV, CLOUD, NOW)] == [
         "ok     objects       newest of 2026-11-24 12:00 UTC, 0 min ago",
         "ok     archive       newest of 2026-11-24 11:50 UTC; the oldest landed object has waited 9 min",
@@ -107,7 +107,7 @@ def test_all_is_well() -> None:
         ),
     ],
 )
-def test_what_is_well_all_the_same(changed: dict[str, Any], what: str, found: str) -> None:
+def test_tolerated_states_pass(changed: dict[str, Any], what: str, found: str) -> None:
     lines = judge_environment(replace(WELL, **changed), DEV, CLOUD, NOW)
     assert [line.what for line in lines if line.wrong] == []
     assert [line.found for line in lines if line.what == what] == [found]
@@ -232,7 +232,7 @@ AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tr
         ),
     ],
 )
-def test_what_is_wrong_and_what_to_do(changed: dict[str, Any], wrong: dict[str, str]) -> None:
+def test_a_failed_check_says_what_to_do(changed: dict[str, Any], wrong: dict[str, str]) -> None:
     lines = judge_environment(replace(WELL, **changed), DEV, CLOUD, NOW)
     assert {line.what: line.found for line in lines if line.wrong} == wrong
 
@@ -254,10 +254,10 @@ def test_what_is_wrong_and_what_to_do(changed: dict[str, Any], wrong: dict[str, 
         (ApiError(403, "", "no"), CLOUD, "the request failed (403 no): fix the cause, then run this again"),
     ],
 )
-def test_what_a_refusal_means(refused: ApiError, target: Target, said: str) -> None:
+def test_a_failed_call_is_explained(refused: ApiError, target: Target, said: str) -> None:
     assert explain_error(refused, target) == said
 
 
-def test_this_machine_is_meant_where_its_exports_say_so() -> None:
+def test_vlille_local_selects_the_local_environment() -> None:
     assert Target.from_environment("dev", {}) == Target("dev")
     assert Target.from_environment("dev", {"VLILLE_LOCAL": "1"}) == Target("dev", Path(".local/dev"))

@@ -46,7 +46,9 @@ def make(cloud: Cloud, settings: Settings) -> str:
     return ensure_bucket(cloud.storage, settings, NUMBER)
 
 
-def test_the_bucket_is_made_with_all_that_it_has(google: Google, cloud: Cloud, settings: Settings) -> None:
+def test_the_bucket_is_created_with_its_configuration(
+    google: Google, cloud: Cloud, settings: Settings
+) -> None:
     name = f"{settings.project}-tfstate"
     assert find_bucket(cloud.storage, settings) is None
     assert make(cloud, replace(settings, labels={"team": "bikes"})) == (
@@ -73,7 +75,7 @@ def test_a_second_time_changes_nothing(google: Google, cloud: Cloud, settings: S
 
 
 @pytest.mark.parametrize(("changed", "told"), WRONG, ids=[case[1] for case in WRONG])
-def test_what_is_otherwise_is_set_right(
+def test_a_different_configuration_is_corrected(
     google: Google, cloud: Cloud, settings: Settings, changed: dict[str, Any], told: str
 ) -> None:
     make(cloud, settings)
@@ -92,7 +94,7 @@ def test_what_is_otherwise_is_set_right(
         ({"location": "US"}, r"lies in US, not in EUROPE-WEST1, and cannot be moved"),
     ],
 )
-def test_a_bucket_elsewhere_is_refused(
+def test_a_bucket_of_another_project_or_region_is_refused(
     google: Google, cloud: Cloud, settings: Settings, changed: dict[str, Any], words: str
 ) -> None:
     make(cloud, settings)
@@ -103,7 +105,7 @@ def test_a_bucket_elsewhere_is_refused(
 
 
 @pytest.mark.parametrize("public", ["allUsers", "allAuthenticatedUsers"])
-def test_an_open_bucket_is_refused(google: Google, cloud: Cloud, settings: Settings, public: str) -> None:
+def test_a_public_bucket_is_refused(google: Google, cloud: Cloud, settings: Settings, public: str) -> None:
     make(cloud, settings)
     google.bindings = [
         {"role": "roles/storage.admin", "members": ["user:a@example.org"]},
@@ -139,7 +141,7 @@ def test_an_open_bucket_is_refused(google: Google, cloud: Cloud, settings: Setti
         ),
     ],
 )
-def test_a_bucket_that_cannot_be_had_says_why(
+def test_a_bucket_that_cannot_be_read_is_reported(
     google: Google,
     cloud: Cloud,
     settings: Settings,
@@ -161,7 +163,7 @@ OPEN_TABLE = ("google_bigquery_table", "view", {"deletion_protection": False})
 TOPIC = ("google_pubsub_topic", "topic", {"name": "collect"})
 
 
-def test_states_tell_what_is_deployed_and_what_of_it_is_protected(
+def test_states_list_deployed_and_protected_resources(
     cloud: Cloud, settings: Settings, put_state: Callable[..., None]
 ) -> None:
     make(cloud, settings)
@@ -199,7 +201,7 @@ DAMAGED: list[Any] = [
 
 
 @pytest.mark.parametrize("content", DAMAGED)
-def test_a_damaged_state_is_told_with_what_takes_its_place(
+def test_a_damaged_state_is_reported_with_its_replacement(
     google: Google, cloud: Cloud, settings: Settings, content: bytes
 ) -> None:
     """Of three versions the last two cannot be read."""
@@ -252,7 +254,7 @@ def test_a_damaged_state_is_told_with_what_takes_its_place(
         ({"vlille-dev/default.tflock": {}}, r"vlille-dev/default\.tflock exists, so Terraform is running"),
     ],
 )
-def test_a_bucket_that_holds_something_is_kept(
+def test_a_bucket_that_is_not_empty_is_kept(
     google: Google,
     cloud: Cloud,
     settings: Settings,
@@ -273,7 +275,7 @@ def test_a_bucket_that_holds_something_is_kept(
     assert {each["name"] for each in listed} == {"vlille-dev-bootstrap/default.tfstate", *objects}
 
 
-def test_an_emptied_bucket_goes_with_its_states(
+def test_a_bucket_with_empty_states_is_deleted(
     google: Google, cloud: Cloud, settings: Settings, put_state: Callable[..., None]
 ) -> None:
     make(cloud, settings)

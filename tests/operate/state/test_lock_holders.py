@@ -104,21 +104,21 @@ def test_a_process_of_the_same_local_environment_holds_its_lock(start: Start) ->
         (STARTED - timedelta(seconds=1), ""),  # by the command before it
     ],
 )
-def test_of_another_machine_only_its_last_write_is_known(written: datetime | None, why: str) -> None:
+def test_a_holder_on_another_machine_is_judged_by_its_last_write(written: datetime | None, why: str) -> None:
     lock = lock_of("ada@laptop")
     if written and written < STARTED:
         assert find_holder(lock, written, {}, STARTED) == Holder()
     assert find_holder(lock, written, {}, NOW) == Holder(why)
 
 
-def test_another_user_s_command_is_not_known_to_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_user_s_command_is_not_considered_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     lock = lock_of(f"ada@{socket.gethostname()}")
     for user, is_gone in ((0, True), (65534, False)):
         monkeypatch.setattr(os, "geteuid", lambda user=user: user)
         assert find_holder(lock, None, {}, NOW) == Holder(is_gone=is_gone)
 
 
-def test_we_are_called_as_terraform_calls_us() -> None:
+def test_the_lock_identity_is_that_of_terraform() -> None:
     user, _, host = get_lock_identity().rpartition("@")
     assert host == socket.gethostname()
     assert user

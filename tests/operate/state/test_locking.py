@@ -55,7 +55,7 @@ def lock_id(cloud: Cloud, settings: Settings) -> str:
     return found.id
 
 
-def test_a_lock_is_waited_for_and_its_holder_named(
+def test_a_lock_is_waited_for_and_its_holder_reported(
     locking: Locking, put_state: Put, release: Callable[[], None], said: list[str]
 ) -> None:
     put_state(NAME, LOCK)
@@ -74,7 +74,7 @@ def test_a_lock_is_waited_for_and_its_holder_named(
     ]
 
 
-def test_a_lock_that_stays_ends_the_wait(locking: Locking, put_state: Put, said: list[str]) -> None:
+def test_the_wait_for_a_lock_times_out(locking: Locking, put_state: Put, said: list[str]) -> None:
     put_state(NAME, LOCK)
     with pytest.raises(OperateError) as caught:
         locking.wait_until_free("vlille-dev")
@@ -92,7 +92,7 @@ def test_a_command_of_this_machine_that_ended_is_not_waited_for(locking: Locking
         locking.wait_until_free("vlille-dev")
 
 
-def test_ctrl_c_ends_the_wait_with_a_sentence(locking: Locking, put_state: Put) -> None:
+def test_ctrl_c_ends_the_wait_with_a_message(locking: Locking, put_state: Put) -> None:
     put_state(NAME, LOCK)
 
     def sleep(_seconds: float) -> None:
@@ -102,7 +102,7 @@ def test_ctrl_c_ends_the_wait_with_a_sentence(locking: Locking, put_state: Put) 
         replace(locking, sleep=sleep).wait_until_free("vlille-dev")
 
 
-def test_the_loser_of_two_deploys_is_told_who_won(locking: Locking, put_state: Put) -> None:
+def test_the_later_of_two_deploys_is_told_who_holds_the_lock(locking: Locking, put_state: Put) -> None:
     put_state(NAME, LOCK)
     with pytest.raises(OperateError) as caught:
         locking.check_remaining_lock("deploy", "vlille-dev", 1)
@@ -113,7 +113,7 @@ def test_the_loser_of_two_deploys_is_told_who_won(locking: Locking, put_state: P
 
 
 @pytest.mark.parametrize("status", [0, 1])
-def test_a_terraform_that_was_killed_is_told_though_cdktf_says_that_all_went_well(
+def test_a_killed_terraform_is_reported_although_cdktf_succeeds(
     locking: Locking, put_state: Put, status: int
 ) -> None:
     put_state(NAME, LOCK | {"Who": get_lock_identity()})
@@ -151,7 +151,7 @@ def test_a_lock_is_released_only_by_its_own_id(
         assert said[-1] == f"the lock was kept: the ID {id_} was not typed"
 
 
-def test_a_lock_is_not_released_while_its_holder_writes(
+def test_a_lock_is_not_released_while_its_holder_runs(
     locking: Locking, cloud: Cloud, settings: Settings, put_state: Put
 ) -> None:
     put_state(NAME, LOCK | {"Created": datetime.now(UTC).isoformat()})
@@ -163,7 +163,7 @@ def test_a_lock_is_not_released_while_its_holder_writes(
 
 
 @pytest.mark.parametrize("content", ["", [], {}, {"Who": 1, "Operation": None, "Created": "yesterday"}])
-def test_a_lock_that_says_nothing_locks_all_the_same(
+def test_an_unreadable_lock_is_a_lock(
     locking: Locking, put_state: Put, said: list[str], content: Any
 ) -> None:
     put_state(NAME, content)

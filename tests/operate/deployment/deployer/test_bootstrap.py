@@ -15,7 +15,7 @@ from tests.operate.deployment.deployer.fakes import CI_RESOURCES, POOL, TOPIC, F
 pytestmark = pytest.mark.emulator
 
 
-def test_a_bootstrap_makes_the_bucket_before_terraform_needs_it(
+def test_a_bootstrap_creates_the_bucket_before_terraform_needs_it(
     google: Google, deployer: Deployer, cdktf: FakeCdktf, messages: list[str], settings: Settings
 ) -> None:
     there: list[list[str]] = []
@@ -42,7 +42,7 @@ def test_a_bootstrap_makes_the_bucket_before_terraform_needs_it(
         ("DELETED", None, [""]),
     ],
 )
-def test_what_is_left_of_an_earlier_pool_is_revived_and_adopted(
+def test_a_deleted_identity_pool_is_undeleted_and_imported(
     google: Google,
     deployer: Deployer,
     cdktf: FakeCdktf,
@@ -76,7 +76,7 @@ def test_what_is_left_of_an_earlier_pool_is_revived_and_adopted(
     assert set(google.pools.values()) <= {"ACTIVE"}
 
 
-def test_the_undo_destroys_the_stack_and_then_the_bucket(
+def test_unbootstrap_destroys_the_stack_and_then_the_bucket(
     google: Google,
     deployer: Deployer,
     cdktf: FakeCdktf,
@@ -104,7 +104,7 @@ def test_the_undo_destroys_the_stack_and_then_the_bucket(
     assert messages[-1] == f"the state bucket {settings.project}-tfstate does not exist: nothing to undo"
 
 
-def test_the_undo_touches_nothing_while_the_environment_is_deployed(
+def test_unbootstrap_is_refused_while_the_environment_is_deployed(
     google: Google, deployer: Deployer, cdktf: FakeCdktf, put_state: Callable[..., None]
 ) -> None:
     deployer.bootstrap()
@@ -116,7 +116,7 @@ def test_the_undo_touches_nothing_while_the_environment_is_deployed(
     assert (len(cdktf.runs), len(google.buckets)) == (1, 1)
 
 
-def test_the_undo_touches_nothing_of_another_project(
+def test_unbootstrap_is_refused_for_a_bucket_of_another_project(
     google: Google, deployer: Deployer, cdktf: FakeCdktf, settings: Settings
 ) -> None:
     deployer.bootstrap()
@@ -127,7 +127,7 @@ def test_the_undo_touches_nothing_of_another_project(
 
 
 @pytest.mark.parametrize("status", [0, 1])
-def test_the_bucket_stays_while_the_bootstrap_stack_does(
+def test_the_bucket_is_kept_while_the_bootstrap_stack_exists(
     google: Google, deployer: Deployer, cdktf: FakeCdktf, put_state: Callable[..., None], status: int
 ) -> None:
     """Whoever answers "no" to Terraform, or meets an error, keeps the state of what is still there."""
@@ -142,7 +142,7 @@ def test_the_bucket_stays_while_the_bootstrap_stack_does(
     assert len(google.buckets) == 1
 
 
-def test_the_undo_of_a_bootstrap_without_a_state_is_refused(
+def test_unbootstrap_without_a_state_is_refused(
     google: Google, deployer: Deployer, cdktf: FakeCdktf, settings: Settings
 ) -> None:
     """CI's identity would stay, with its roles, and nobody would know of it."""

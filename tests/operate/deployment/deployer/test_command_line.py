@@ -34,7 +34,7 @@ pytestmark = pytest.mark.emulator
         (["destroy", "--env", "dev", "--auto-approve"], ["destroy", "vlille-dev", "--auto-approve"]),
     ],
 )
-def test_a_command_is_cdktfs(
+def test_a_command_runs_cdktf_with_its_words_and_variables(
     google: Google,
     cloud: Cloud,
     settings: Settings,
@@ -60,7 +60,7 @@ def test_a_command_is_cdktfs(
     assert cdktf.environ["GOOGLE_OAUTH_ACCESS_TOKEN"] == "fake"  # noqa: S105
 
 
-def test_whatever_is_missing_ends_a_command_before_it_begins(
+def test_missing_prerequisites_end_a_command_before_it_begins(
     google: Google, cdktf: FakeCdktf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     google.enabled.discard("run.googleapis.com")
@@ -93,7 +93,7 @@ def test_a_protected_environment_is_refused_before_anything_is_touched(
     assert (google.calls, cdktf.runs) == ([], [])
 
 
-def test_an_environment_that_is_not_there_is_one_sentence(
+def test_an_unknown_environment_is_a_usage_error(
     google: Google, cdktf: FakeCdktf, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -19,7 +19,7 @@ from tests.operate.deployment.deployer.fakes import LOCK, TABLE, TOPIC, FakeCdkt
 pytestmark = pytest.mark.emulator
 
 
-def test_what_is_deployed_protected_is_not_destroyed_half_way(
+def test_protected_resources_are_not_destroyed_half_way(
     deployer: Deployer, cloud: Cloud, settings: Settings, cdktf: FakeCdktf, put_state: Callable[..., None]
 ) -> None:
     ensure_bucket(cloud.storage, settings, NUMBER)
@@ -38,7 +38,7 @@ def test_what_is_deployed_protected_is_not_destroyed_half_way(
 
 
 @pytest.mark.parametrize("command", ["deploy", "destroy"])
-def test_a_state_that_is_locked_is_told_with_who_holds_it(
+def test_a_locked_state_is_reported_with_its_holder(
     deployer: Deployer, cdktf: FakeCdktf, put_state: Callable[..., None], command: str
 ) -> None:
     deployer.bootstrap()
@@ -55,7 +55,7 @@ def test_a_state_that_is_locked_is_told_with_who_holds_it(
 
 
 @pytest.mark.parametrize("status", [0, 1])
-def test_a_lock_that_a_deploy_leaves_is_told(
+def test_a_lock_that_remains_after_a_deploy_is_reported(
     deployer: Deployer, cdktf: FakeCdktf, put_state: Callable[..., None], status: int
 ) -> None:
     deployer.bootstrap()
@@ -65,7 +65,7 @@ def test_a_lock_that_a_deploy_leaves_is_told(
         deployer.run_cdktf("deploy")
 
 
-def test_what_no_state_knows_is_adopted_in_plans_only(
+def test_resources_in_no_state_are_imported_by_plans_only(
     google: Google,
     deployer: Deployer,
     cdktf: FakeCdktf,
@@ -102,7 +102,7 @@ def test_what_no_state_knows_is_adopted_in_plans_only(
     assert (cdktf.variables, len(cdktf.runs)) == ([{}], runs)
 
 
-def test_a_destroy_that_left_something_says_so(
+def test_a_destroy_reports_what_still_exists(
     google: Google,
     deployer: Deployer,
     cdktf: FakeCdktf,
@@ -138,7 +138,7 @@ def test_a_destroy_that_left_something_says_so(
     assert deployer.destroy() == 0
 
 
-def test_a_first_deploy_and_a_lost_state_are_told(
+def test_a_first_deploy_or_a_lost_state_is_reported(
     deployer: Deployer, messages: list[str], put_state: Callable[..., None], settings: Settings
 ) -> None:
     deployer.bootstrap()
@@ -154,7 +154,7 @@ def test_a_first_deploy_and_a_lost_state_are_told(
 
 
 @pytest.mark.parametrize("command", ["deploy", "destroy", "diff"])
-def test_a_damaged_state_is_one_sentence(
+def test_a_damaged_state_is_reported_in_one_message(
     deployer: Deployer, cdktf: FakeCdktf, put_state: Callable[..., None], settings: Settings, command: str
 ) -> None:
     deployer.bootstrap()
