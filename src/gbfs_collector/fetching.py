@@ -196,7 +196,7 @@ def _fetch_with_redirects(
     url = request.url
     for _ in range(MAX_REDIRECTS + 1):
         if not is_private_address(url):
-            raise _FetchError(f"redirected to {url}, expected https")
+            raise _FetchError(f"redirected to {url} (expected https)")
         secrets = request.secrets if parse_host(url) == parse_host(request.url) else ()
         headers = dict((*request.headers, *secrets))
         prepared = session.prepare_request(requests.Request("GET", url, headers=headers))
