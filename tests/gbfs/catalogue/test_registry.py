@@ -111,7 +111,7 @@ def test_the_documentation_shows_the_output_of_the_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = (Path(__file__).parents[3] / "docs" / "gbfs.md").read_text("utf-8")
-    example = page.split("$ python -m gbfs systems --search lille\n")[1].split("```")[0]
+    example = page.split("$ .venv/bin/python -m gbfs systems --search lille\n")[1].split("```")[0]
     assert main(["systems", "--search", "lille"], folder=tmp_path) == 0
     printed = capsys.readouterr()
     assert printed.out + printed.err == example
