@@ -78,12 +78,12 @@ def find_digest(image: BaseImage, session: requests.Session) -> str:
         scope = {"service": "registry.docker.io", "scope": f"repository:{repository}:pull"}
         granted = session.get(TOKENS, params=scope, timeout=TIMEOUT_S)
         granted.raise_for_status()
-        answer = session.head(
+        response = session.head(
             f"{REGISTRY}/v2/{repository}/manifests/{image.tag}",
             headers={"Accept": INDEXES, "Authorization": f"Bearer {granted.json()['token']}"},
             timeout=TIMEOUT_S,
         )
-        answer.raise_for_status()
+        response.raise_for_status()
     except requests.HTTPError as error:
         raise DeliveryError(
             f"{what}: the registry responded with status {error.response.status_code}"
@@ -93,7 +93,7 @@ def find_digest(image: BaseImage, session: requests.Session) -> str:
             f"{what}: registry-1.docker.io does not respond as expected ({type(error).__name__}); look at this "
             "machine's connection and proxy, then run `make pin` again"
         ) from None
-    digest = answer.headers.get("Docker-Content-Digest", "")
+    digest = response.headers.get("Docker-Content-Digest", "")
     if not DIGEST.fullmatch(digest):
         raise DeliveryError(f"{what}: the registry gave {digest[:80]!r} for a digest")
     return digest

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from delivery.errors import DeliveryError
-from delivery.github import GitHub, GitHubError, UnansweredError
+from delivery.github import GitHub, GitHubError, NoResponseError
 from delivery.marker import AUTHOR, MarkedPost, is_same_body, parse_own_post
 
 PURPOSE = "review"
@@ -34,7 +34,7 @@ def upsert_comment(
     DeliveryError.
     """
     posted: MarkedPost | None = None
-    unanswered: UnansweredError | None = None
+    no_response: NoResponseError | None = None
     for _ in range(ROUNDS):
         found = find_comments(github, pull, environment, author)
         if posted and all(each.number != posted.number for each in found):
@@ -44,8 +44,8 @@ def upsert_comment(
         if first is None:
             try:
                 made = github.post(f"issues/{pull}/comments", {"body": body})
-            except UnansweredError as error:
-                unanswered = error
+            except NoResponseError as error:
+                no_response = error
                 continue  # the next round finds out whether it was created
             posted = parse_own_post(made, "id", PURPOSE, environment, author)
             if posted is None:
@@ -65,6 +65,6 @@ def upsert_comment(
         for each in found[1:]:
             github.delete(f"issues/comments/{each.number}")
         return MarkedPost(first.number, body, first.url, first.fields)
-    raise unanswered or DeliveryError(
+    raise no_response or DeliveryError(
         f"the comment of {environment} is deleted as often as it is written: run the job again"
     )

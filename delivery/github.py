@@ -44,7 +44,7 @@ class GitHubError(DeliveryError):
         self.status = status
 
 
-class UnansweredError(DeliveryError):
+class NoResponseError(DeliveryError):
     """A call got no response, so that it is unknown whether it was executed.
 
     What to do: check on GitHub whether the call was executed, then run the job again.
@@ -143,27 +143,29 @@ class GitHub:
             # A redirect would make a POST a GET, and lead the token elsewhere.
             with self._session.request(
                 method, self._root + path, timeout=TIMEOUT_S, allow_redirects=False, stream=True, **arguments
-            ) as answer:
-                content = answer.raw.read(MOST_BYTES + 1, decode_content=True)
+            ) as response:
+                content = response.raw.read(MOST_BYTES + 1, decode_content=True)
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise _unanswered(
-                f"GitHub did not answer {what} to the end ({type(error).__name__})", again=again
+            raise _make_no_response_error(
+                f"GitHub's response to {what} was incomplete ({type(error).__name__})", again=again
             ) from None
-        self.now = _date(answer)
-        if answer.status_code in BROKEN:
-            raise _unanswered(f"GitHub answered {what} with {answer.status_code}", again=again)
+        self.now = _date(response)
+        if response.status_code in BROKEN:
+            raise _make_no_response_error(
+                f"GitHub responded to {what} with status {response.status_code}", again=again
+            )
         if len(content) > MOST_BYTES:
-            raise DeliveryError(f"GitHub's answer to {what} is larger than {MOST_BYTES} bytes")
-        if not 200 <= answer.status_code < 300:
-            raise self._refused(what, answer, content)
+            raise DeliveryError(f"GitHub's response to {what} is larger than {MOST_BYTES} bytes")
+        if not 200 <= response.status_code < 300:
+            raise self._refused(what, response, content)
         try:
-            return (json.loads(content) if content else None), "next" in answer.links
+            return (json.loads(content) if content else None), "next" in response.links
         except ValueError:
-            raise _unanswered(f"GitHub answered {what} with no JSON", again=again) from None
+            raise _make_no_response_error(f"GitHub's response to {what} is not JSON", again=again) from None
 
-    def _refused(self, what: str, answer: requests.Response, content: bytes) -> Exception:
-        status, message = answer.status_code, self._message(content)
-        if status in LIMITED and (after := _limited(answer, message, self.now)) is not None:
+    def _refused(self, what: str, response: requests.Response, content: bytes) -> Exception:
+        status, message = response.status_code, self._message(content)
+        if status in LIMITED and (after := _limited(response, message, self.now)) is not None:
             error = GitHubError(
                 f"GitHub takes no more calls for now ({what}: {status} {message}): run the job again in "
                 f"{max(1, round(after / 60))} minutes",
@@ -171,7 +173,7 @@ class GitHub:
             )
             return error if after > LONGEST_WAIT_S else _BusyError(error, after)
         remedy = REMEDIES.get(status, "")
-        if status in LIMITED and (needed := answer.headers.get("X-Accepted-GitHub-Permissions")):
+        if status in LIMITED and (needed := response.headers.get("X-Accepted-GitHub-Permissions")):
             remedy += f", which must have {needed[:100]}"
         if 300 <= status < 400:
             remedy = "the repository was renamed or moved: GITHUB_REPOSITORY must be its new name"
@@ -189,20 +191,20 @@ class GitHub:
         return self._bearer.hide(" ".join(message.split()))[:MOST_MESSAGE]
 
 
-def _unanswered(sentence: str, *, again: bool) -> Exception:
-    error = UnansweredError(f"{sentence}: run the job again")
+def _make_no_response_error(sentence: str, *, again: bool) -> Exception:
+    error = NoResponseError(f"{sentence}: run the job again")
     return _BusyError(error) if again else error
 
 
-def _limited(answer: requests.Response, message: str, now: datetime) -> float | None:
+def _limited(response: requests.Response, message: str, now: datetime) -> float | None:
     """Return the seconds until the rate limit ends; None if the response is not about a rate limit."""
-    after = answer.headers.get("Retry-After", "")
+    after = response.headers.get("Retry-After", "")
     if after.isdecimal():
         return float(after)
-    if answer.headers.get("X-RateLimit-Remaining") == "0":
-        reset = answer.headers.get("X-RateLimit-Reset", "")
+    if response.headers.get("X-RateLimit-Remaining") == "0":
+        reset = response.headers.get("X-RateLimit-Reset", "")
         return max(1.0, float(reset) - now.timestamp()) if reset.isdecimal() else LONGEST_WAIT_S
-    if answer.status_code == requests.codes.too_many_requests or "rate limit" in message.lower():
+    if response.status_code == requests.codes.too_many_requests or "rate limit" in message.lower():
         return 60.0  # what GitHub asks for where it names no time
     return None
 
@@ -213,8 +215,8 @@ def _pause(state: RetryCallState) -> float:
     return after if after is not None else float(2 ** (state.attempt_number - 1))
 
 
-def _date(answer: requests.Response) -> datetime:
+def _date(response: requests.Response) -> datetime:
     try:
-        return parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC)
+        return parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
     except (KeyError, ValueError):
         return datetime.now(UTC)

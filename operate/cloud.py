@@ -112,31 +112,31 @@ class Cloud:
         """
         host = urlsplit(url).netloc
         try:
-            answer = self.session.request(method, url, timeout=REQUEST_SECONDS, **arguments)
+            response = self.session.request(method, url, timeout=REQUEST_SECONDS, **arguments)
         except GoogleAuthError as error:
             raise make_credentials_error(error) from None
         except requests.RequestException as error:
             if not self.reached and isinstance(error, requests.ConnectionError):
                 raise UnreachableError(host, error) from None
             why = describe_connection(error)
-            raise ApiError(NO_RESPONSE, "", f"no answer from {url.partition('?')[0]}: {why}") from None
+            raise ApiError(NO_RESPONSE, "", f"no response from {url.partition('?')[0]}: {why}") from None
         self.reached.add(host)
-        if answer.status_code == requests.codes.unauthorized:
-            raise make_credentials_error(answer.reason)
-        if not answer.ok:
-            raise _parse_error(answer)
-        found: dict[str, Any] = answer.json()
+        if response.status_code == requests.codes.unauthorized:
+            raise make_credentials_error(response.reason)
+        if not response.ok:
+            raise _parse_error(response)
+        found: dict[str, Any] = response.json()
         return found
 
 
-def iterate_pages(cloud: Cloud, url: str, field: str, **asked: str) -> Iterator[dict[str, Any]]:
+def iterate_pages(cloud: Cloud, url: str, field: str, **parameters: str) -> Iterator[dict[str, Any]]:
     """Yield the items of a list method's field, page by page. Raises ApiError, CredentialsError."""
     while True:
-        page = cloud.call("GET", url, params=asked)
+        page = cloud.call("GET", url, params=parameters)
         yield from page.get(field, [])
         if not (token := page.get("nextPageToken")):
             return
-        asked["pageToken"] = str(token)
+        parameters["pageToken"] = str(token)
 
 
 def connect(project: str, environ: Mapping[str, str]) -> Cloud:
@@ -172,7 +172,8 @@ def describe_connection(error: BaseException) -> str:
     """Return in a few words why a call got no response."""
     text = f"{type(error).__name__} {error}"
     return next(
-        (told for pattern, told in CONNECTION_FAULTS if re.search(pattern, text)), "the connection broke"
+        (summary for pattern, summary in CONNECTION_FAULTS if re.search(pattern, text)),
+        "the connection broke",
     )
 
 
@@ -207,11 +208,11 @@ def _load_credentials(environ: Mapping[str, str]) -> Credentials:
     return credentials
 
 
-def _parse_error(answer: requests.Response) -> ApiError:
+def _parse_error(response: requests.Response) -> ApiError:
     try:
-        error = answer.json()["error"]
+        error = response.json()["error"]
         message, details = str(error["message"]), error.get("details", [])
     except (ValueError, KeyError, TypeError):
-        return ApiError(answer.status_code, "", answer.reason)
+        return ApiError(response.status_code, "", response.reason)
     reasons = [detail["reason"] for detail in details if isinstance(detail, dict) and "reason" in detail]
-    return ApiError(answer.status_code, reasons[0] if reasons else "", message)
+    return ApiError(response.status_code, reasons[0] if reasons else "", message)

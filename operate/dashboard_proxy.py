@@ -110,15 +110,15 @@ def start_proxy(url: str, token: Callable[[], str], port: int = 0) -> ThreadingH
             headers: dict[str, str | None] = {name: self.headers.get(name) for name in PASSED_ON}
             try:
                 headers["Authorization"] = f"Bearer {tokens.get()}"
-                answer = requests.get(
+                response = requests.get(
                     f"{url}{self.path}",
                     headers=headers,
                     timeout=TIMEOUT_S,
                     stream=True,
                     allow_redirects=False,
                 )
-                body = answer.raw.read()
-                status, found = answer.status_code, answer.headers
+                body = response.raw.read()
+                status, found = response.status_code, response.headers
             except (requests.RequestException, HTTPError, OperateError) as error:
                 status, found = int(HTTPStatus.BAD_GATEWAY), requests.structures.CaseInsensitiveDict()
                 body = f"{url} does not respond: {error}".encode()

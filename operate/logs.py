@@ -13,7 +13,7 @@ from operate.jobs import GBFS_JOBS
 from operate.target import Target, explain_error
 
 LOOK_BACK = timedelta(days=2)
-MOST_PAGES = 20  # Logging may answer with empty pages that only lead on
+MOST_PAGES = 20  # Cloud Logging may return empty pages with a token
 WORKLOADS = {
     "collect": 'resource.type="cloud_run_revision" AND resource.labels.service_name="collector"',
     "copy": 'resource.type="cloud_run_revision" AND resource.labels.service_name="copier"',
@@ -37,14 +37,14 @@ def fetch_log_lines(
     """Return the newest lines of a job's workload, oldest first. Raises OperateError where there are none."""
     if target.local_folder:
         return read_log_files(target.local_folder / "logs", target, job, count)
-    asked = {
+    parameters = {
         "resourceNames": [f"projects/{settings.project}"],
         "filter": f'{WORKLOADS[job]} AND timestamp>="{(now - LOOK_BACK).isoformat()}"',
         "orderBy": "timestamp desc",
         "pageSize": count,
     }
     try:
-        entries = list(_fetch_entries(cloud, asked, count))
+        entries = list(_fetch_entries(cloud, parameters, count))
     except ApiError as error:
         raise OperateError(f"the log of {job}: {explain_error(error, target)}") from None
     if not entries:
@@ -107,13 +107,13 @@ def _format_fields(payload: dict[str, Any]) -> str:
     return " ".join(f"{name}={value}" for name, value in payload.items() if name not in STANDARD_FIELDS)
 
 
-def _fetch_entries(cloud: Cloud, asked: dict[str, Any], count: int) -> Iterator[dict[str, Any]]:
+def _fetch_entries(cloud: Cloud, parameters: dict[str, Any], count: int) -> Iterator[dict[str, Any]]:
     left = count
     for _ in range(MOST_PAGES):
-        page = cloud.call("POST", f"{cloud.endpoints.logging}entries:list", json=asked)
+        page = cloud.call("POST", f"{cloud.endpoints.logging}entries:list", json=parameters)
         found = page.get("entries", [])[:left]
         yield from found
         left -= len(found)
         if not left or not (token := page.get("nextPageToken")):
             return
-        asked = asked | {"pageToken": token}
+        parameters = parameters | {"pageToken": token}

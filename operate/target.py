@@ -23,7 +23,7 @@ class Target:
 
     def describe(self, project: str) -> str:
         """Return the line that a command prints before it changes something."""
-        kind = "this machine" if self.local_folder else "Google Cloud"
+        kind = "local environment" if self.local_folder else "Google Cloud"
         return f"environment: {self.environment}   project: {project}   target: {kind}"
 
     def format_command(self, make_target: str, job: str = "") -> str:

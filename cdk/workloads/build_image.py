@@ -93,7 +93,7 @@ def build_image(
 ) -> bool:
     """Build the image unless its tag exists; return whether it was built. Raises BuildError."""
     if _image_exists(request, session, endpoints):
-        say(f"{request.image} is there: nothing to build")
+        say(f"{request.image} exists: nothing to build")
         return False
     operation = _submit_build(request, session, endpoints)
     say(f"building {request.image} from gs://{request.bucket}/{request.object}")
@@ -101,7 +101,7 @@ def build_image(
     while not operation.get("done"):
         if clock() - started > deadline_s:
             raise BuildError(
-                f"{request.image} is not built after {deadline_s:.0f} s; the build goes on: {_get_log_url(operation)}"
+                f"{request.image} is not built after {deadline_s:.0f} s; the build continues: {_get_log_url(operation)}"
             )
         sleep(POLL_SECONDS)
         operation = _parse_response(
@@ -119,12 +119,12 @@ def _image_exists(request: Request, session: requests.Session, endpoints: Endpoi
     host, _, rest = request.image.partition("/")
     repository, _, tag = rest.rpartition(":")
     url = f"{endpoints.registry or f'https://{host}'}/v2/{repository}/manifests/{tag}"
-    answer = session.head(url, headers={"Accept": MANIFESTS}, timeout=REQUEST_SECONDS)
-    if answer.status_code not in (FOUND, MISSING):
+    response = session.head(url, headers={"Accept": MANIFESTS}, timeout=REQUEST_SECONDS)
+    if response.status_code not in (FOUND, MISSING):
         raise BuildError(
-            f"{host} answered {answer.status_code} to the question whether {request.image} is there"
+            f"{host} responded with status {response.status_code} to a look-up of {request.image}"
         )
-    return answer.status_code == FOUND
+    return response.status_code == FOUND
 
 
 def _submit_build(request: Request, session: requests.Session, endpoints: Endpoints) -> dict[str, Any]:
@@ -137,16 +137,17 @@ def _submit_build(request: Request, session: requests.Session, endpoints: Endpoi
     }
     operation = _parse_response(session.post(url, json=body, timeout=REQUEST_SECONDS)).get("buildOperation")
     if not isinstance(operation, dict) or "name" not in operation:
-        raise BuildError(f"{url} answered without a buildOperation: nothing can be waited for")
+        raise BuildError(f"{url} responded without a buildOperation to wait for")
     return operation
 
 
-def _parse_response(answer: requests.Response) -> dict[str, Any]:
-    if not answer.ok:
+def _parse_response(response: requests.Response) -> dict[str, Any]:
+    if not response.ok:
         raise BuildError(
-            f"{answer.request.method} {answer.url} answered {answer.status_code}: {answer.text[:500]}"
+            f"{response.request.method} {response.url} responded with status {response.status_code}: "
+            f"{response.text[:500]}"
         )
-    document: dict[str, Any] = answer.json()
+    document: dict[str, Any] = response.json()
     return document
 
 
@@ -179,21 +180,23 @@ def _fetch_log_tail(
 
 def _fetch_bucket_log(bucket: str, build: str, session: requests.Session) -> list[str]:
     root = os.environ.get("STORAGE_EMULATOR_HOST", "https://storage.googleapis.com")
-    answer = session.get(f"{root}/storage/v1/b/{bucket}/o/log-{build}.txt?alt=media", timeout=REQUEST_SECONDS)
-    return answer.text.splitlines()[-LOG_LINES:] if answer.ok else []
+    response = session.get(
+        f"{root}/storage/v1/b/{bucket}/o/log-{build}.txt?alt=media", timeout=REQUEST_SECONDS
+    )
+    return response.text.splitlines()[-LOG_LINES:] if response.ok else []
 
 
 def _fetch_logging_log(
     project: str, build: str, session: requests.Session, endpoints: Endpoints
 ) -> list[str]:
-    asked = {
+    parameters = {
         "resourceNames": [f"projects/{project}"],
         "filter": f'resource.type="build" AND resource.labels.build_id="{build}"',
         "orderBy": "timestamp desc",
         "pageSize": LOG_LINES,
     }
-    answer = session.post(f"{endpoints.logging}/v2/entries:list", json=asked, timeout=REQUEST_SECONDS)
-    entries = answer.json().get("entries", []) if answer.ok else []
+    response = session.post(f"{endpoints.logging}/v2/entries:list", json=parameters, timeout=REQUEST_SECONDS)
+    entries = response.json().get("entries", []) if response.ok else []
     return [str(entry.get("textPayload", "")) for entry in reversed(entries)]
 
 

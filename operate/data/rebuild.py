@@ -68,8 +68,8 @@ class BatchRebuild:
         try:
             with when_stopped(f"the rebuild of {what} may have begun; run this again to wait for it"):
                 once = customize_template(self.cloud.call("GET", f"{templates}/{TEMPLATE}"), options)
-                asked = {"requestId": derive_request_id(once, files)}
-                return self.cloud.call("POST", f"{templates}:instantiateInline", params=asked, json=once)
+                parameters = {"requestId": derive_request_id(once, files)}
+                return self.cloud.call("POST", f"{templates}:instantiateInline", params=parameters, json=once)
         except ApiError as error:
             if error.status == CONFLICT:
                 raise OperateError(
@@ -106,12 +106,12 @@ class BatchRebuild:
             return self.cloud.call("GET", f"{self.cloud.endpoints.dataproc}{name}")
         except ApiError as error:
             is_gone = error.status == NOT_FOUND or (self.target.local_folder and error.status == NO_RESPONSE)
-            told = (
+            summary = (
                 "the process that ran its rebuild has ended"
                 if is_gone
                 else f"the state of its rebuild is unknown ({error}): it may continue"
             )
-            raise OperateError(f"{what} is archived, and {told}: {self.resume_hint}") from None
+            raise OperateError(f"{what} is archived, and {summary}: {self.resume_hint}") from None
 
 
 def customize_template(template: dict[str, Any], options: dict[str, str]) -> dict[str, Any]:

@@ -141,13 +141,13 @@ class Deployer:
     def _check_destroyed(self, document: Document) -> None:
         """Raise OperateError if a declared resource still exists after the destroy."""
         found = orphaned_resources.find_orphaned_resources(self.cloud, self.settings, document)
-        if declared := [held for held in found if held.is_declared]:
+        if declared := [resource for resource in found if resource.is_declared]:
             raise OperateError(
                 "\n".join(orphaned_resources.format_orphaned_resources(declared, self.settings, self.target))
             )
-        for held in found:
+        for resource in found:
             self.say(
-                f"{held.kind} {held.name}, which Google Cloud created beside the stack, is left: "
+                f"{resource.kind} {resource.name}, which Google Cloud created beside the stack, is left: "
                 f"{self.target.format_command('orphans')} says how to remove it"
             )
 

@@ -138,12 +138,15 @@ def find_orphaned_resources(
         "service accounts": _list_service_accounts,
     }
     existing = find_existing(cloud, settings.project, stack)
-    found = {(held.kind, held.name): held for held in _iterate_declared(existing.values(), settings)}
+    found = {
+        (resource.kind, resource.name): resource
+        for resource in _iterate_declared(existing.values(), settings)
+    }
     for what, ask in asked.items():
         try:
-            for held in ask(cloud, settings):
-                key = held.kind, held.name
-                found[key] = held if key not in found else _merge(found[key], held)
+            for resource in ask(cloud, settings):
+                key = resource.kind, resource.name
+                found[key] = resource if key not in found else _merge(found[key], resource)
         except CredentialsError:
             raise
         except ApiError as error:
@@ -152,7 +155,7 @@ def find_orphaned_resources(
                     f"the {what} of {settings.project} cannot be listed ({error}): fix the cause, then run this again"
                 ) from None
     order = list(KINDS)
-    return sorted(found.values(), key=lambda held: (order.index(BY_WORD[held.kind]), held.name))
+    return sorted(found.values(), key=lambda resource: (order.index(BY_WORD[resource.kind]), resource.name))
 
 
 def format_orphaned_resources(found: list[OrphanedResource], settings: Settings, target: Target) -> list[str]:
@@ -160,9 +163,11 @@ def format_orphaned_resources(found: list[OrphanedResource], settings: Settings,
     if not found:
         return [f"{settings.project} has no orphaned resources of vlille"]
     lines = [f"{settings.project} still has {len(found)} resources of vlille:"]
-    for held in found:
-        line = f"  {held.kind} {held.name}{f' ({held.more})' if held.more else ''}"
-        lines.append(line if target.local_folder else f"{line}: {_format_removal_command(held, settings)}")
+    for resource in found:
+        line = f"  {resource.kind} {resource.name}{f' ({resource.more})' if resource.more else ''}"
+        lines.append(
+            line if target.local_folder else f"{line}: {_format_removal_command(resource, settings)}"
+        )
     deploy, destroy = target.format_command("deploy"), target.format_command("destroy")
     lines.append(f"{deploy} imports the resources that no state holds; then run {destroy}")
     if target.local_folder:
@@ -173,9 +178,9 @@ def format_orphaned_resources(found: list[OrphanedResource], settings: Settings,
 
 
 def _iterate_declared(existing: Iterable[Existing], settings: Settings) -> Iterator[OrphanedResource]:
-    held = list(existing)
-    datasets = {each.arguments["dataset_id"] for each in held if each.kind == "google_bigquery_dataset"}
-    for each in held:
+    resource = list(existing)
+    datasets = {each.arguments["dataset_id"] for each in resource if each.kind == "google_bigquery_dataset"}
+    for each in resource:
         # A dataset is removed with its tables.
         if each.kind == "google_bigquery_table" and each.arguments["dataset_id"] in datasets:
             continue
@@ -193,9 +198,11 @@ def _merge(declared: OrphanedResource, listed: OrphanedResource) -> OrphanedReso
     return OrphanedResource(declared.kind, declared.name, declared.location or listed.location, listed.more)
 
 
-def _format_removal_command(held: OrphanedResource, settings: Settings) -> str:
-    type_ = BY_WORD[held.kind]
-    words = KINDS[type_].command.format(name=held.name, location=held.location, project=settings.project)
+def _format_removal_command(resource: OrphanedResource, settings: Settings) -> str:
+    type_ = BY_WORD[resource.kind]
+    words = KINDS[type_].command.format(
+        name=resource.name, location=resource.location, project=settings.project
+    )
     return f"`{words}`" if type_ in OWN_PROJECT else f"`{words} --project={settings.project}`"
 
 

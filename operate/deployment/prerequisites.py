@@ -145,14 +145,14 @@ def _check_apis(cloud: Cloud, settings: Settings, needed: tuple[str, ...], disab
 def _list_enabled_apis(cloud: Cloud, settings: Settings) -> set[str]:
     """Return the enabled APIs, listed as Terraform's provider lists them."""
     url = f"{cloud.endpoints.service_usage}projects/{settings.project}/services"
-    asked = {"filter": "state:ENABLED", "fields": "services/name,nextPageToken", "pageSize": str(PAGE)}
+    parameters = {"filter": "state:ENABLED", "fields": "services/name,nextPageToken", "pageSize": str(PAGE)}
     names: set[str] = set()
     while True:
-        page = cloud.call("GET", url, params=asked)
+        page = cloud.call("GET", url, params=parameters)
         names |= {str(each["name"]).rpartition("/")[2] for each in page.get("services", [])}
         if not (token := page.get("nextPageToken")):
             return names
-        asked["pageToken"] = str(token)
+        parameters["pageToken"] = str(token)
 
 
 def _host(name: str) -> str:

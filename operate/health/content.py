@@ -118,11 +118,11 @@ def _judge_rows(content: Content, feed: Feed, target: Target) -> Iterator[CheckR
     if feed.common.last_reported and feed.stale_minutes:
         yield _judge_freshness(content, feed, target)
     if content.changed is not None:
-        told = f"{content.changed:,} stations changed within {content.minutes} minutes"
+        summary = f"{content.changed:,} stations changed within {content.minutes} minutes"
         limit = feed.frozen_minutes
         is_frozen = content.changed == 0 and 0 < FROZEN_SHARE * limit <= content.minutes
         remedy = f": the API repeats an old response; {target.format_command('logs', 'collect')} shows what it sends"
-        yield CheckResult("changes", told + (remedy if is_frozen else ""), wrong=is_frozen)
+        yield CheckResult("changes", summary + (remedy if is_frozen else ""), wrong=is_frozen)
     if content.lost:
         columns = ", ".join(f"{name} ({map_common_columns(feed)[name]})" for name in content.lost)
         remedy = (
@@ -137,27 +137,27 @@ def _judge_freshness(content: Content, feed: Feed, target: Target) -> CheckResul
     if content.newest_report is None or content.newest_tick is None:
         return CheckResult("freshness", "no station has a value of last_reported", wrong=True)
     minutes = max(0, (content.newest_tick - content.newest_report) // timedelta(minutes=1))
-    told = f"a station reported {minutes:,} min before the newest rows"
+    summary = f"a station reported {minutes:,} min before the newest rows"
     if minutes < feed.stale_minutes:
-        return CheckResult("freshness", told)
+        return CheckResult("freshness", summary)
     limit = f"the limit is {feed.stale_minutes}: the API repeats an old response"
     return CheckResult(
-        "freshness", f"{told}, {limit}; {target.format_command('logs', 'collect')} shows it", wrong=True
+        "freshness", f"{summary}, {limit}; {target.format_command('logs', 'collect')} shows it", wrong=True
     )
 
 
 def _judge_quarantine(content: Content, target: Target) -> CheckResult:
     if not content.quarantined:
         return CheckResult("quarantine", "nothing in the last hour")
-    told = ", ".join(
+    summary = ", ".join(
         f"{count:,} {scope}{'s' if count != 1 else ''} ({reason})"
         for (scope, reason), count in content.quarantined.items()
     )
     unusable = sum(count for (scope, _), count in content.quarantined.items() if scope == "response")
     if unusable < UNUSABLE_RESPONSES:
-        return CheckResult("quarantine", f"{told} in the last hour")
+        return CheckResult("quarantine", f"{summary} in the last hour")
     remedy = f"the table quarantine has them, {target.format_command('logs', 'collect')} says more"
-    return CheckResult("quarantine", f"{told} in the last hour: {remedy}", wrong=True)
+    return CheckResult("quarantine", f"{summary} in the last hour: {remedy}", wrong=True)
 
 
 def _format_time_filter(now: datetime, window: timedelta = WINDOW) -> str:

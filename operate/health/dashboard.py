@@ -78,8 +78,8 @@ def judge_dashboard(
     elif facts.status != HTTPStatus.OK:
         yield CheckResult(SERVICE, f"{facts.status} with your identity: {_point_to_log(target)}", wrong=True)
     else:
-        told = "opens for everybody" if is_public else "opens with your identity, 403 without"
-        yield _judge_age(told, facts.newest, settings, target, now=now)
+        summary = "opens for everybody" if is_public else "opens with your identity, 403 without"
+        yield _judge_age(summary, facts.newest, settings, target, now=now)
 
 
 def _explain_unexpected_access(status: int, settings: Settings, target: Target, *, is_public: bool) -> str:
@@ -95,20 +95,20 @@ def _explain_unexpected_access(status: int, settings: Settings, target: Target, 
 
 
 def _judge_age(
-    told: str, newest: datetime | None, settings: Settings, target: Target, *, now: datetime
+    summary: str, newest: datetime | None, settings: Settings, target: Target, *, now: datetime
 ) -> CheckResult:
     if newest is None:
         return CheckResult(
-            SERVICE, f"{told}; it has no data: see rows above, and {_point_to_log(target)}", wrong=True
+            SERVICE, f"{summary}; it has no data: see rows above, and {_point_to_log(target)}", wrong=True
         )
     minutes = max(0, (now - newest) // timedelta(minutes=1))
-    told = f"{told}; newest data of {newest:%Y-%m-%d %H:%M} UTC, {minutes} min ago"
+    summary = f"{summary}; newest data of {newest:%Y-%m-%d %H:%M} UTC, {minutes} min ago"
     limit = settings.alerts.silent_minutes
     if minutes < limit:
-        return CheckResult(SERVICE, told)
+        return CheckResult(SERVICE, summary)
     return CheckResult(
         SERVICE,
-        f"{told}, the limit is {limit}: see rows above; where they are, {_point_to_log(target)}",
+        f"{summary}, the limit is {limit}: see rows above; where they are, {_point_to_log(target)}",
         wrong=True,
     )
 

@@ -119,10 +119,10 @@ def judge_gbfs(
             late[system_id] = f"since {_format_utc(polled.last_updated)}"
     unwell = {"silent": silent, "broken": broken, "late": late}
     well = len(systems) - sum(map(len, unwell.values()))
-    told = ", ".join(f"{len(found)} {word}" for word, found in unwell.items() if found)
+    summary = ", ".join(f"{len(found)} {word}" for word, found in unwell.items() if found)
     yield CheckResult(
         "GBFS systems",
-        f"{well:,} of {len(systems):,} are healthy" + (f"; {told}" if told else ""),
+        f"{well:,} of {len(systems):,} are healthy" + (f"; {summary}" if summary else ""),
         wrong=len(systems) - well > WRONG_SHARE * len(systems),
     )
     for word, found in unwell.items():
@@ -138,11 +138,11 @@ def _judge_ticks(facts: GbfsFacts, settings: Settings, target: Target, now: date
     if newest is None:
         return CheckResult("GBFS ticks", f"none of the last {ROW_DAYS} days: {remedy}", wrong=True)
     lag = max(0, int((now - newest).total_seconds() // 60))
-    told = f"newest of {_format_utc(newest)}, {lag} min ago"
+    summary = f"newest of {_format_utc(newest)}, {lag} min ago"
     allowed = settings.alerts.silent_minutes
     if lag < allowed:
-        return CheckResult("GBFS ticks", told)
-    return CheckResult("GBFS ticks", f"{told}, the limit is {allowed}: {remedy}", wrong=True)
+        return CheckResult("GBFS ticks", summary)
+    return CheckResult("GBFS ticks", f"{summary}, the limit is {allowed}: {remedy}", wrong=True)
 
 
 def _explain_silence(known: Known | None) -> str:

@@ -87,7 +87,7 @@ class Facts:
 def observe_environment(cloud: Cloud, settings: Settings, target: Target, now: datetime) -> Facts:
     """Observe the environment at `now`. Raises CredentialsError."""
 
-    def asked[T](ask: Callable[..., T], *more: Any) -> T | Unavailable:
+    def parameters[T](ask: Callable[..., T], *more: Any) -> T | Unavailable:
         try:
             return ask(cloud, settings, *more)
         except CredentialsError:
@@ -95,17 +95,17 @@ def observe_environment(cloud: Cloud, settings: Settings, target: Target, now: d
         except ApiError as error:
             return Unavailable(explain_error(error, target))
 
-    archived = asked(_list_archived_ticks, now)
+    archived = parameters(_list_archived_ticks, now)
     known = frozenset[datetime]() if isinstance(archived, Unavailable) else archived
     return Facts(
-        landing=asked(_observe_landing, known),
+        landing=parameters(_observe_landing, known),
         archived=archived if isinstance(archived, Unavailable) else max(archived, default=None),
-        row=asked(_query_newest_row, now),
-        dead_letters=asked(_count_dead_letters, now),
-        jobs={job: asked(_fetch_job, job) for job in list_jobs(settings)},
-        run=asked(_query_last_run),
-        minutes=asked(_query_minutes, now),
-        load_jobs=asked(_count_load_jobs, now),
+        row=parameters(_query_newest_row, now),
+        dead_letters=parameters(_count_dead_letters, now),
+        jobs={job: parameters(_fetch_job, job) for job in list_jobs(settings)},
+        run=parameters(_query_last_run),
+        minutes=parameters(_query_minutes, now),
+        load_jobs=parameters(_count_load_jobs, now),
     )
 
 
@@ -196,7 +196,7 @@ def _query_last_run(cloud: Cloud, settings: Settings) -> Run | None:
 
 def query_rows(cloud: Cloud, settings: Settings, sql: str) -> list[list[Any]]:
     """Run a query and return its rows of texts and None, as the REST API has them. Raises ApiError."""
-    answer = cloud.call(
+    response = cloud.call(
         "POST",
         f"{cloud.endpoints.big_query}projects/{settings.project}/queries",
         json={
@@ -206,22 +206,22 @@ def query_rows(cloud: Cloud, settings: Settings, sql: str) -> list[list[Any]]:
             "timeoutMs": QUERY_MILLISECONDS,
         },
     )
-    if not answer.get("jobComplete", False):
+    if not response.get("jobComplete", False):
         raise ApiError(0, "", f"the query is not done after {QUERY_MILLISECONDS // 1000} s")
-    return [[cell.get("v") for cell in row["f"]] for row in answer.get("rows", [])]
+    return [[cell.get("v") for cell in row["f"]] for row in response.get("rows", [])]
 
 
 def _count_dead_letters(cloud: Cloud, settings: Settings, now: datetime) -> int | None:
     """Return the undelivered messages from Monitoring's newest point: a pull would lease them."""
     subscription = f"projects/{settings.project}/subscriptions/{DEAD_LETTERS}"
     cloud.call("GET", f"{cloud.endpoints.pubsub}{subscription}")  # of one that is gone there are points still
-    asked = {
+    parameters = {
         "filter": f'metric.type="{UNDELIVERED}" AND resource.labels.subscription_id="{DEAD_LETTERS}"',
         "interval.startTime": (now - METRIC_WINDOW).isoformat(),
         "interval.endTime": now.isoformat(),
     }
     url = f"{cloud.endpoints.monitoring}v3/projects/{settings.project}/timeSeries"
-    for series in iterate_pages(cloud, url, "timeSeries", **asked):
+    for series in iterate_pages(cloud, url, "timeSeries", **parameters):
         if points := series.get("points"):
             return int(points[0]["value"]["int64Value"])  # the newest comes first
     return None

@@ -77,12 +77,12 @@ def _judge_minutes(facts: Facts, target: Target) -> CheckResult:
         return CheckResult("minutes", found.reason, wrong=True)
     if not found.expected:
         return CheckResult("minutes", f"none expected on {found.day}: collecting began after it")
-    told = f"{found.present:,} of {found.expected:,} on {found.day}"
+    summary = f"{found.present:,} of {found.expected:,} on {found.day}"
     if found.present >= GOAL * found.expected:
-        return CheckResult("minutes", told)
+        return CheckResult("minutes", summary)
     logs = target.format_command("logs", "collect")
     remedy = f"the view minutes_present has every day, and {logs} says why some are missing"
-    return CheckResult("minutes", f"{told}, expected at least {GOAL:.0%}: {remedy}", wrong=True)
+    return CheckResult("minutes", f"{summary}, expected at least {GOAL:.0%}: {remedy}", wrong=True)
 
 
 def _judge_load_jobs(facts: Facts, settings: Settings, target: Target) -> CheckResult:
@@ -92,12 +92,12 @@ def _judge_load_jobs(facts: Facts, settings: Settings, target: Target) -> CheckR
         return CheckResult("load jobs", found.reason, wrong=True)
     tables = (settings.feed, "quarantine", *(("station_status", "polls") if settings.gbfs else ()))
     used = {table: found.get(table, 0) for table in tables}
-    told = ", ".join(f"{count:,} into {table}" for table, count in used.items())
-    told = f"{told} in 24 hours, of {LOAD_JOBS_A_DAY:,} each"
+    summary = ", ".join(f"{count:,} into {table}" for table, count in used.items())
+    summary = f"{summary} in 24 hours, of {LOAD_JOBS_A_DAY:,} each"
     if max(used.values()) < LOAD_JOBS_WARNING * LOAD_JOBS_A_DAY:
-        return CheckResult("load jobs", told)
+        return CheckResult("load jobs", summary)
     remedy = f"{target.format_command('logs', 'collect')} shows load_job_failed; failed jobs count too"
-    return CheckResult("load jobs", f"{told}, soon used up: {remedy}", wrong=True)
+    return CheckResult("load jobs", f"{summary}, soon used up: {remedy}", wrong=True)
 
 
 def _judge_newest(
@@ -106,12 +106,12 @@ def _judge_newest(
     if newest is None:
         return CheckResult(what, f"none of the last {ROW_DAYS} days: {remedy}", wrong=True)
     lag = _count_minutes(now - newest)
-    told = f"newest of {_format_utc(newest)}, {lag} min ago"
+    summary = f"newest of {_format_utc(newest)}, {lag} min ago"
     if lag >= settings.alerts.silent_minutes:
         return CheckResult(
-            what, f"{told}, the limit is {settings.alerts.silent_minutes}: {remedy}", wrong=True
+            what, f"{summary}, the limit is {settings.alerts.silent_minutes}: {remedy}", wrong=True
         )
-    return CheckResult(what, told)
+    return CheckResult(what, summary)
 
 
 def _advise_on_collection(facts: Facts, target: Target) -> str:
@@ -124,18 +124,18 @@ def _advise_on_collection(facts: Facts, target: Target) -> str:
 def _judge_archive(facts: Facts, settings: Settings, target: Target, now: datetime) -> CheckResult:
     if isinstance(facts.archived, Unavailable):
         return CheckResult("archive", facts.archived.reason, wrong=True)
-    told = f"newest of {_format_utc(facts.archived)}" if facts.archived else "nothing yet"
+    summary = f"newest of {_format_utc(facts.archived)}" if facts.archived else "nothing yet"
     oldest = None if isinstance(facts.landing, Unavailable) else facts.landing.oldest
     if oldest is None:
-        return CheckResult("archive", f"{told}; nothing is waiting")
+        return CheckResult("archive", f"{summary}; nothing is waiting")
     waits, allowed = _count_minutes(now - oldest), _allowed_wait_minutes(settings, now)
-    told = f"{told}; the oldest landed object has waited {waits} min"
+    summary = f"{summary}; the oldest landed object has waited {waits} min"
     if waits <= allowed:
-        return CheckResult("archive", told)
+        return CheckResult("archive", summary)
     remedy = (
         f"run {target.format_command('run', 'copy')}, then {target.format_command('logs', 'copy')} says why"
     )
-    return CheckResult("archive", f"{told}, the limit is {allowed}: {remedy}", wrong=True)
+    return CheckResult("archive", f"{summary}, the limit is {allowed}: {remedy}", wrong=True)
 
 
 def _allowed_wait_minutes(settings: Settings, now: datetime) -> int:
@@ -170,19 +170,19 @@ def _judge_jobs(facts: Facts, target: Target, now: datetime) -> Iterator[CheckRe
         tried = (
             f"last tried {_count_minutes(now - job.attempted)} min ago" if job.attempted else "not tried yet"
         )
-        told = f"{job.state.lower()}, {tried}"
+        summary = f"{job.state.lower()}, {tried}"
         if job.state == PAUSED:
-            yield CheckResult(what, f"{told}: run {target.format_command('resume', name)}", wrong=True)
+            yield CheckResult(what, f"{summary}: run {target.format_command('resume', name)}", wrong=True)
         elif job.state != ENABLED:
-            yield CheckResult(what, f"{told}: run {target.format_command('deploy')} again", wrong=True)
+            yield CheckResult(what, f"{summary}: run {target.format_command('deploy')} again", wrong=True)
         elif job.code:
             yield CheckResult(
                 what,
-                f"{told}, with code {job.code}: {target.format_command('logs', name)} says why",
+                f"{summary}, with code {job.code}: {target.format_command('logs', name)} says why",
                 wrong=True,
             )
         else:
-            yield CheckResult(what, told)
+            yield CheckResult(what, summary)
 
 
 def _judge_batch(facts: Facts, settings: Settings, target: Target, now: datetime) -> CheckResult:
@@ -199,12 +199,12 @@ def _judge_batch(facts: Facts, settings: Settings, target: Target, now: datetime
         )
     if facts.run is None:
         return CheckResult("last batch", "no run has ended yet")
-    told = _format_run(facts.run)
+    summary = _format_run(facts.run)
     if facts.run.status == FAILED:
-        return CheckResult("last batch", f"{told} ({facts.run.message}): {remedy}", wrong=True)
+        return CheckResult("last batch", f"{summary} ({facts.run.message}): {remedy}", wrong=True)
     if now - facts.run.started > _batch_interval(settings, now) + limit + BATCH_DAYS:
-        return CheckResult("last batch", f"{told}, and none since: {remedy}", wrong=True)
-    return CheckResult("last batch", told)
+        return CheckResult("last batch", f"{summary}, and none since: {remedy}", wrong=True)
+    return CheckResult("last batch", summary)
 
 
 def _batch_interval(settings: Settings, now: datetime) -> timedelta:

@@ -4,7 +4,7 @@ import pytest
 
 from delivery.comments import ROUNDS, find_comments, upsert_comment
 from delivery.errors import DeliveryError
-from delivery.github import GitHub, GitHubError, UnansweredError
+from delivery.github import GitHub, GitHubError, NoResponseError
 from delivery.marker import MarkedPost, render_marker
 from tests.delivery.conftest import ADA, BOT, Fault, Repository
 
@@ -113,7 +113,7 @@ def test_a_post_without_a_response_is_looked_up(
 
 def test_a_post_that_never_gets_a_response_fails(github: GitHub, repository: Repository) -> None:
     repository.faults[POST] = [Fault(502)] * 20
-    with pytest.raises(UnansweredError, match=r"^GitHub answered POST issues/7/comments with 502"):
+    with pytest.raises(NoResponseError, match=r"^GitHub responded to POST issues/7/comments with status 502"):
         write(github)
     assert repository.calls.count(POST) == ROUNDS
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from delivery.errors import DeliveryError
-from delivery.github import ATTEMPTS, GitHub, GitHubError, UnansweredError
+from delivery.github import ATTEMPTS, GitHub, GitHubError, NoResponseError
 from tests.delivery.conftest import BEGIN, REPOSITORY, TOKEN, Fault, Repository
 
 pytestmark = pytest.mark.unit
@@ -51,7 +51,9 @@ def test_reads_are_retried(github: GitHub, repository: Repository, waits: list[f
 
 def test_retries_are_limited(github: GitHub, repository: Repository, waits: list[float]) -> None:
     repository.faults[PULL] = [Fault(502)] * 20
-    with pytest.raises(UnansweredError, match=r"^GitHub answered GET pulls/7 with 502: run the job again$"):
+    with pytest.raises(
+        NoResponseError, match=r"^GitHub responded to GET pulls/7 with status 502: run the job again$"
+    ):
         github.get("pulls/7")
     assert (len(repository.calls), waits) == (ATTEMPTS, [1.0, 2.0, 4.0, 8.0])
 
@@ -59,7 +61,7 @@ def test_retries_are_limited(github: GitHub, repository: Repository, waits: list
 def test_writes_are_not_retried_blindly(github: GitHub, repository: Repository) -> None:
     repository.pull()
     repository.faults["POST issues/7/comments"] = [Fault(502, done=True)]
-    with pytest.raises(UnansweredError):
+    with pytest.raises(NoResponseError):
         github.post("issues/7/comments", {"body": "b"})
     assert len(repository.comments) == 1
 
@@ -158,7 +160,7 @@ def test_a_response_that_is_too_large_is_not_read_to_its_end(
 def test_an_unreachable_server_is_one_message(waits: list[float]) -> None:
     client = GitHub("http://127.0.0.1:9", REPOSITORY, TOKEN, wait=waits.append)
     with pytest.raises(
-        UnansweredError, match=r"^GitHub did not answer GET pulls/7 to the end \(ConnectionError\)"
+        NoResponseError, match=r"^GitHub's response to GET pulls/7 was incomplete \(ConnectionError\)"
     ):
         client.get("pulls/7")
     assert len(waits) == ATTEMPTS - 1

@@ -85,7 +85,7 @@ def test_a_single_call_without_a_response_is_reported_by_itself() -> None:
     """A service may be down while others respond: what asks it decides."""
     one = cloud(200, requests.ConnectionError("[Errno 111] Connection refused"))
     one.call("GET", "https://a.example/b")
-    with pytest.raises(ApiError, match=r"^no answer from https://b\.example/c: the connection is refused$"):
+    with pytest.raises(ApiError, match=r"^no response from https://b\.example/c: the connection is refused$"):
         one.call("GET", "https://b.example/c?d")
 
 

@@ -108,7 +108,7 @@ def build(google: Google) -> Callable[[Answers], tuple[bool, list[str]]]:
 
 
 def test_an_image_that_is_there_is_not_built(google: Google, build: Callable[..., Any]) -> None:
-    assert build({MANIFEST: [(200, "")]}) == (False, [f"{IMAGE} is there: nothing to build"])
+    assert build({MANIFEST: [(200, "")]}) == (False, [f"{IMAGE} exists: nothing to build"])
     assert google.calls == [MANIFEST]
 
 
@@ -147,12 +147,15 @@ LONG_LOG = "\n".join(f"line {number}" for number in range(100))
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
-        ({MANIFEST: [(403, "")]}, "answered 403 to the question whether"),
-        ({MANIFEST: [(404, "")], SUBMIT: [(403, "no permission")]}, "answered 403: no permission"),
+        ({MANIFEST: [(403, "")]}, "responded with status 403 to a look-up of"),
+        (
+            {MANIFEST: [(404, "")], SUBMIT: [(403, "no permission")]},
+            "responded with status 403: no permission",
+        ),
         ({MANIFEST: [(404, "")], SUBMIT: [(200, {})]}, "without a buildOperation"),
         (
             {MANIFEST: [(404, "")], SUBMIT: [(200, STARTED)], POLL: [(200, operation("WORKING"))]},
-            "is not built after 12 s; the build goes on: https://console/7",
+            "is not built after 12 s; the build continues: https://console/7",
         ),
         (
             {**UNTIL_FAILED, LOG: [(200, LONG_LOG)]},
