@@ -1,4 +1,4 @@
-"""Log lines as Cloud Logging reads them: one JSON object a line, with its severity.
+"""Structured log lines for Cloud Logging: one JSON object per line, with a severity.
 
 https://cloud.google.com/logging/docs/structured-logging
 
@@ -45,7 +45,7 @@ class _JsonLines(logging.Formatter):
 
 
 def log_as_json(stream: TextIO = sys.stdout) -> None:
-    """Send our log lines to a stream as JSON; other libraries' logging stays as it is."""
+    """Write our log entries to a stream as JSON lines; the logging of other libraries is not changed."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_JsonLines())
     LOGGER.handlers = [handler]

@@ -12,15 +12,15 @@ from tests.collector.fakes import FakeApi, Reply
 pytestmark = pytest.mark.unit
 
 
-def ask(session: requests.Session, api: FakeApi) -> Response:
+def fetch_body(session: requests.Session, api: FakeApi) -> Response:
     return fetch(session, api.url, timeout_s=5.0, max_bytes=100_000)
 
 
 def test_the_body_is_unchanged_and_headers_are_kept(api: FakeApi, session: requests.Session) -> None:
     api.set_replies(Reply(b'{"a": 1}\n', headers={"ETag": '"7"', "X-Other": "no"}))
-    answer = ask(session, api)
-    assert answer.body == b'{"a": 1}\n'
-    assert {name: answer.headers.get(name) for name in ("etag", "x-other")} == {
+    response = fetch_body(session, api)
+    assert response.body == b'{"a": 1}\n'
+    assert {name: response.headers.get(name) for name in ("etag", "x-other")} == {
         "etag": '"7"',
         "x-other": None,
     }
@@ -29,25 +29,25 @@ def test_the_body_is_unchanged_and_headers_are_kept(api: FakeApi, session: reque
 
 def test_a_compressed_transfer_is_undone(api: FakeApi, session: requests.Session) -> None:
     api.set_replies(Reply(b'{"a": 1}', compressed=True))
-    assert ask(session, api).body == b'{"a": 1}'
+    assert fetch_body(session, api).body == b'{"a": 1}'
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_transient_errors_are_retried(api: FakeApi, session: requests.Session, status: int) -> None:
     api.set_replies(Reply(b"later", status), Reply(b"{}"))
-    assert ask(session, api).body == b"{}"
+    assert fetch_body(session, api).body == b"{}"
     assert len(api.requests) == 2
 
 
 def test_a_truncated_transfer_is_retried(api: FakeApi, session: requests.Session) -> None:
     api.set_replies(Reply(b"x" * 50_000, cut_at=20_000), Reply(b"{}"))
-    assert ask(session, api).body == b"{}"
+    assert fetch_body(session, api).body == b"{}"
 
 
 def test_a_lasting_error_is_attempted_four_times(api: FakeApi, session: requests.Session) -> None:
     api.set_replies(Reply(b"", 503))
     with pytest.raises(ApiError, match=r"status 503 .*; gave up after 4 attempts"):
-        ask(session, api)
+        fetch_body(session, api)
     assert len(api.requests) == 4
 
 
@@ -90,13 +90,13 @@ def test_a_longer_retry_after_is_left_to_the_next_delivery(
 def test_a_wait_beyond_the_time_limit_is_not_started(api: FakeApi, session: requests.Session) -> None:
     api.set_replies(Reply(b"", 503, {"Retry-After": "6"}))
     with pytest.raises(ApiError, match="gave up after 1 attempts within 5 s"):
-        ask(session, api)
+        fetch_body(session, api)
 
 
 def test_few_redirects_are_followed(api: FakeApi, session: requests.Session) -> None:
     there = Reply(b"", 302, {"Location": "/elsewhere"})
     api.set_replies(there, there, there, Reply(b"{}"))
-    assert ask(session, api).body == b"{}"
+    assert fetch_body(session, api).body == b"{}"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_redirects_body_is_not_read(api: FakeApi, session: requests.Session) -
     api.set_replies(Reply(b"x" * 50_000_000, 302, {"Location": "/there"}), Reply(b"{}"))
     tracemalloc.start()
     try:
-        assert ask(session, api).body == b"{}"
+        assert fetch_body(session, api).body == b"{}"
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -163,8 +163,8 @@ def test_a_redirects_body_is_not_read(api: FakeApi, session: requests.Session) -
 def test_connections_are_not_kept_for_a_later_fetch(api: FakeApi, session: requests.Session) -> None:
     """It would not be among those that the later call's time limit cuts."""
     api.set_replies(Reply(b"{}"))
-    ask(session, api)
-    ask(session, api)
+    fetch_body(session, api)
+    fetch_body(session, api)
     assert len(set(api.clients)) == 2
 
 

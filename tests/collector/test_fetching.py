@@ -1,4 +1,4 @@
-"""A response of no use is asked for again within its minute, bounded, and what came first is kept."""
+"""An unusable response is requested again within its minute, a few times; the first one is stored."""
 
 import gzip
 import logging
@@ -24,11 +24,11 @@ class Replies:
 
     def __init__(self, *replies: bytes | ApiError) -> None:
         self.replies = list(replies)
-        self.asked = 0
+        self.requests_made = 0
 
     def __call__(self, url: str, seconds: float, size: int) -> Response:
-        reply = self.replies[self.asked]
-        self.asked += 1
+        reply = self.replies[self.requests_made]
+        self.requests_made += 1
         if isinstance(reply, ApiError):
             raise reply
         return Response(reply, {"content-type": "application/json"})
@@ -65,14 +65,14 @@ def test_the_first_response_of_use_is_the_ticks(
 ) -> None:
     feed = feeds["vlille_ods"]
     api = Replies(*(feed.sample if reply == b"GOOD" else reply for reply in replies))
-    asked = fetch_tick_response(feed, api, feed.url, TICK, LIMITS)
-    assert asked.response.body == (feed.sample if body == "GOOD" else body.encode())
-    assert count_unusable_responses(asked.response.metadata) == unusable
-    assert asked.outcome.is_usable == (body == "GOOD")
-    assert (asked.rejected is not None) == (body == "GOOD" and unusable > 0)
-    assert asked.rejected is None or asked.rejected.body == replies[0]
-    assert pauses == [1.0, 2.0][: api.asked - 1]
-    assert api.asked == len(replies) <= TRIES
+    fetched = fetch_tick_response(feed, api, feed.url, TICK, LIMITS)
+    assert fetched.response.body == (feed.sample if body == "GOOD" else body.encode())
+    assert count_unusable_responses(fetched.response.metadata) == unusable
+    assert fetched.outcome.is_usable == (body == "GOOD")
+    assert (fetched.rejected is not None) == (body == "GOOD" and unusable > 0)
+    assert fetched.rejected is None or fetched.rejected.body == replies[0]
+    assert pauses == [1.0, 2.0][: api.requests_made - 1]
+    assert api.requests_made == len(replies) <= TRIES
 
 
 @pytest.mark.unit
@@ -81,14 +81,14 @@ def test_no_request_is_repeated_beyond_the_time_limit_of_a_tick(
 ) -> None:
     api = Replies(PAGE, PAGE, PAGE)
     fetch_tick_response(feeds["vlille_ods"], api, "https://api.example", TICK, Limits(2.5, 2**20))
-    assert (api.asked, pauses) == (2, [1.0])
+    assert (api.requests_made, pauses) == (2, [1.0])
 
 
 @pytest.mark.unit
 def test_an_error_is_raised_where_there_is_no_response_at_all(
     feeds: dict[str, Feed], pauses: list[float]
 ) -> None:
-    told: list[ApiError] = []
+    errors: list[ApiError] = []
     with pytest.raises(ApiError, match="down"):
         fetch_tick_response(
             feeds["vlille_ods"],
@@ -96,9 +96,9 @@ def test_an_error_is_raised_where_there_is_no_response_at_all(
             "https://api.example",
             TICK,
             LIMITS,
-            on_error=told.append,
+            on_error=errors.append,
         )
-    assert [str(error) for error in told] == ["down"]
+    assert [str(error) for error in errors] == ["down"]
 
 
 @pytest.mark.emulator
@@ -123,14 +123,14 @@ def test_a_feed_that_stays_unusable_is_requested_once_a_minute(
 ) -> None:
     environment = make_environment()
     api.set_replies(Reply(PAGE))
-    asked = []
+    counts = []
     for minute in range(3):
         tick = TICK + timedelta(minutes=minute)
         collect_tick(
             environment.settings, environment.feed, environment.services, Delivery(tick, is_first=True)
         )
-        asked.append(len(api.requests))
-    assert asked == [3, 4, 5]
+        counts.append(len(api.requests))
+    assert counts == [3, 4, 5]
     api.set_replies(Reply(environment.feed.sample), Reply(PAGE), Reply(environment.feed.sample))
     for minute in (3, 4):
         tick = TICK + timedelta(minutes=minute)

@@ -36,16 +36,16 @@ def paged(tmp_path: Path) -> MakePaged:
 
 
 class FakeApi:
-    """Records in pages, by the parameters of the request; remembers what was asked."""
+    """Records in pages, by the parameters of the request; records the requested URLs."""
 
     def __init__(self, *pages: Any, content_type: str = "application/json") -> None:
-        self.pages, self.asked, self.content_type = list(pages), list[str](), content_type
+        self.pages, self.urls, self.content_type = list(pages), list[str](), content_type
 
     def __call__(self, url: str, seconds: float, size: int) -> Response:
         assert seconds > 0
         assert size > 0
-        self.asked.append(url)
-        page = self.pages[len(self.asked) - 1]
+        self.urls.append(url)
+        page = self.pages[len(self.urls) - 1]
         body = page if isinstance(page, bytes) else json.dumps(page).encode()
         return Response(body, {"content-type": self.content_type})
 
@@ -74,14 +74,14 @@ def test_all_pages_are_one_response(
     paged: MakePaged, paging: str, pages: list[Any], queries: list[str]
 ) -> None:
     feed, api = paged(paging), FakeApi(*pages)
-    answer = fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000)
+    response = fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000)
     expected = [each if each.startswith("https") else f"{URL}{'&' if each else ''}{each}" for each in queries]
-    assert api.asked == expected
-    assert answer.headers == {"content-type": "application/json"}
-    outcome = parse_response(feed, answer.body, TICK)
+    assert api.urls == expected
+    assert response.headers == {"content-type": "application/json"}
+    outcome = parse_response(feed, response.body, TICK)
     assert [row["id"] for row in outcome.rows] == [0, 1, 2, 3, 4]
     assert (outcome.rejections, outcome.drifts) == ((), ())
-    assert parse_response(feed, answer.body, TICK, decode=msgspec.json.decode) == outcome
+    assert parse_response(feed, response.body, TICK, decode=msgspec.json.decode) == outcome
 
 
 OFFSET = 'offset = "offset", size = 2, max_requests = 2'
@@ -144,9 +144,9 @@ def test_an_invalid_page_does_not_affect_the_rows_of_other_pages(
 
 def test_an_invalid_first_page_is_the_response(paged: MakePaged) -> None:
     feed, api = paged(OFFSET), FakeApi(b"<!doctype html>")
-    answer = fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000)
-    assert answer.body == b"<!doctype html>"
-    assert [each.reason for each in parse_response(feed, answer.body, TICK).rejections] == ["html"]
+    response = fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000)
+    assert response.body == b"<!doctype html>"
+    assert [each.reason for each in parse_response(feed, response.body, TICK).rejections] == ["html"]
 
 
 @pytest.mark.parametrize("pages", [[page(0, 2), page(2, 2)], [page(0, 2), page(2, 2), page(2, 2)]])
@@ -200,7 +200,7 @@ def test_all_pages_share_the_byte_limit(paged: MakePaged) -> None:
 def test_a_feed_without_pages_is_requested_once(feeds: dict[str, Feed]) -> None:
     api = FakeApi({"records": []})
     assert fetch_pages(feeds["vlille_ogc"], api, URL, timeout_s=30, max_bytes=100).body == b'{"records": []}'
-    assert api.asked == [URL]
+    assert api.urls == [URL]
 
 
 @pytest.fixture
@@ -218,11 +218,13 @@ def halves(feed: Feed) -> tuple[Any, Any]:
 
 def test_both_documents_of_a_joined_feed_are_one_response(joined: Feed) -> None:
     api = FakeApi(*halves(joined))
-    answer = fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=10_000)
-    assert api.asked == [STATUS, INFORMATION]
+    response = fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=10_000)
+    assert api.urls == [STATUS, INFORMATION]
     first, second = (json.dumps(each).encode() for each in halves(joined))
-    assert answer.body == b'{"response": ' + first + b',\n"joined": ' + second + b"}"
-    assert parse_response(joined, answer.body, TICK).rows == parse_response(joined, joined.sample, TICK).rows
+    assert response.body == b'{"response": ' + first + b',\n"joined": ' + second + b"}"
+    assert (
+        parse_response(joined, response.body, TICK).rows == parse_response(joined, joined.sample, TICK).rows
+    )
 
 
 class Failing(FakeApi):
@@ -233,15 +235,15 @@ class Failing(FakeApi):
         self.error = error
 
     def __call__(self, url: str, seconds: float, size: int) -> Response:
-        if self.asked:
+        if self.urls:
             raise self.error
         return super().__call__(url, seconds, size)
 
 
 def test_without_the_second_document_there_are_rows(joined: Feed) -> None:
     api = Failing(ApiError("status 404", status=404), *halves(joined))
-    answer = fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=10_000)
-    outcome = parse_response(joined, answer.body, TICK)
+    response = fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=10_000)
+    outcome = parse_response(joined, response.body, TICK)
     assert (len(outcome.rows), outcome.unmatched) == (5, 5)
 
 
@@ -255,7 +257,7 @@ def test_after_retry_after_nothing_more_is_requested(joined: Feed) -> None:
 def test_a_first_document_that_is_no_json_is_stored_alone(joined: Feed, first: bytes) -> None:
     api = FakeApi(first)
     assert fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=10_000).body == first
-    assert api.asked == [STATUS]
+    assert api.urls == [STATUS]
 
 
 def test_a_long_integer_in_the_first_document_is_joined(joined: Feed) -> None:
@@ -265,5 +267,5 @@ def test_a_long_integer_in_the_first_document_is_joined(joined: Feed) -> None:
     outcome = parse_response(
         joined, fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=20_000).body, TICK
     )
-    assert api.asked == [STATUS, INFORMATION]
+    assert api.urls == [STATUS, INFORMATION]
     assert outcome.rows == parse_response(joined, joined.sample, TICK).rows

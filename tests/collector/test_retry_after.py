@@ -78,7 +78,7 @@ def test_each_minute_of_a_wait_has_a_note(
 ) -> None:
     environment = make_environment()
     bucket = environment.settings.landing_bucket
-    for _ in range(2):  # another delivery was told the same
+    for _ in range(2):  # another delivery has received the same Retry-After
         create_wait_notes(environment.gcs, bucket, "bikes", NOW, ApiError("slow down", retry_after_s=seconds))
     assert environment.names(bucket) == [
         wait_name("bikes", datetime.fromisoformat(f"2023-10-26T{each}:00+00:00")) for each in minutes

@@ -42,8 +42,8 @@ def services(secrets: dict[str, str]) -> Services:
 
 def test_the_api_gets_the_key(feed: Feed, api: FakeApi) -> None:
     api.set_replies(Reply(b"[]"))
-    ask = make_fetch_url(feed, services({"bikes": KEY}))
-    assert ask(api.url, 10, 1_000).body == b"[]"
+    fetch_url = make_fetch_url(feed, services({"bikes": KEY}))
+    assert fetch_url(api.url, 10, 1_000).body == b"[]"
     assert api.paths == ["/?apiKey=k3y%2Fwith+%2Bsigns"]
     assert [(each["X-Key"], each["X-Plain"]) for each in api.requests] == [(KEY, "plain")]
 
@@ -57,9 +57,9 @@ def test_redirect_targets_do_not_get_the_header(feed: Feed, api: FakeApi) -> Non
 
 def test_no_message_or_trace_has_the_key(feed: Feed, api: FakeApi) -> None:
     api.set_replies(Reply(b"no", 403))
-    ask = make_fetch_url(feed, services({"bikes": KEY}))
+    fetch_url = make_fetch_url(feed, services({"bikes": KEY}))
     with pytest.raises(ApiError, match=r"apiKey=\[secret\]") as failed:
-        ask(api.url, 10, 1_000)
+        fetch_url(api.url, 10, 1_000)
     trace = "".join(traceback.format_exception(failed.value))
     assert KEY not in trace
     assert "k3y%2F" not in trace
@@ -74,14 +74,14 @@ def test_a_secret_that_is_missing_is_named() -> None:
 
 def test_no_metadata_of_the_object_has_the_key(feed: Feed, api: FakeApi) -> None:
     api.set_replies(Reply(b"[]", headers={"ETag": '"k3y%2fwith+%2bsigns"'}))
-    answer = make_fetch_url(feed, services({"bikes": KEY}))(api.url, 10, 1_000)
-    assert answer.headers["etag"] == '"[secret]"'
+    response = make_fetch_url(feed, services({"bikes": KEY}))(api.url, 10, 1_000)
+    assert response.headers["etag"] == '"[secret]"'
 
 
 def test_other_errors_contain_no_key_either(feed: Feed, api: FakeApi) -> None:
-    ask = make_fetch_url(feed, services({"bikes": f" {KEY}"}))  # no header's value begins with a blank
+    fetch_url = make_fetch_url(feed, services({"bikes": f" {KEY}"}))  # no header's value begins with a blank
     with pytest.raises(ApiError, match=r"InvalidHeader: .*\[secret\]") as failed:
-        ask(api.url, 10, 1_000)
+        fetch_url(api.url, 10, 1_000)
     assert "k3y" not in "".join(traceback.format_exception(failed.value))
 
 
@@ -102,5 +102,5 @@ def test_the_log_of_a_response_that_repeats_the_key_has_none(
 def test_no_part_of_a_key_is_left_where_metadata_are_cut(feed: Feed, api: FakeApi) -> None:
     etag = '"' + "x" * (KEPT_LENGTH - 5) + KEY.replace("/", "%2f") + '"'
     api.set_replies(Reply(b"[]", headers={"ETag": etag}))
-    answer = make_fetch_url(feed, services({"bikes": KEY}))(api.url, 10, 1_000)
-    assert answer.headers["etag"] == '"' + "x" * (KEPT_LENGTH - 5) + "[sec"
+    response = make_fetch_url(feed, services({"bikes": KEY}))(api.url, 10, 1_000)
+    assert response.headers["etag"] == '"' + "x" * (KEPT_LENGTH - 5) + "[sec"

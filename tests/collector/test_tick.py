@@ -123,9 +123,9 @@ def test_rows_that_the_batch_has_rebuilt_are_not_loaded_again(
 ) -> None:
     """The delivery's load failed, the copier and the nightly batch came first: no job of this id was ever run."""
     environment = make_environment()
-    answer = json.loads(feeds["vlille_ods"].sample)
-    answer["records"][0]["fields"]["nbvelosdispo"] = "many"
-    body = json.dumps(answer).encode()
+    document = json.loads(feeds["vlille_ods"].sample)
+    document["records"][0]["fields"]["nbvelosdispo"] = "many"
+    body = json.dumps(document).encode()
     archived = environment.gcs.bucket(environment.settings.archive_bucket).blob(
         archive_name("vlille_ods", TICK)
     )
@@ -168,7 +168,7 @@ def test_a_response_that_landed_while_another_was_fetched_gives_the_rows(
 ) -> None:
     environment = make_environment()
 
-    def ask() -> Response:
+    def fetch_response() -> Response:
         environment.gcs.bucket(environment.settings.landing_bucket).blob(NAME).upload_from_string(
             compress(b"the first delivery's")
         )
@@ -176,7 +176,12 @@ def test_a_response_that_landed_while_another_was_fetched_gives_the_rows(
 
     buckets = (environment.settings.landing_bucket, environment.settings.archive_bucket)
     landed = land_response(
-        environment.gcs, *buckets, "vlille_ods", TICK, is_redelivery=is_redelivery, fetch_response=ask
+        environment.gcs,
+        *buckets,
+        "vlille_ods",
+        TICK,
+        is_redelivery=is_redelivery,
+        fetch_response=fetch_response,
     )
     assert (decompress(landed.content), landed.is_new) == (b"the first delivery's", False)
 
@@ -225,15 +230,15 @@ def test_valid_rows_are_loaded_and_invalid_records_quarantined(
     make_environment: MakeEnvironment, api: FakeApi, feeds: dict[str, Any]
 ) -> None:
     environment = make_environment()
-    answer = json.loads(feeds["vlille_ods"].sample)
-    answer["records"][0]["fields"]["nbvelosdispo"] = "many"
-    answer["records"].append(answer["records"][1])
-    api.set_replies(Reply(json.dumps(answer).encode()))
+    document = json.loads(feeds["vlille_ods"].sample)
+    document["records"][0]["fields"]["nbvelosdispo"] = "many"
+    document["records"].append(document["records"][1])
+    api.set_replies(Reply(json.dumps(document).encode()))
     outcome = collect(environment)
     quarantined = environment.rows(environment.settings.quarantine_table)
     assert {(row["reason"], row["scope"], row["record_index"], row["value"]) for row in quarantined} == {
         ("bad_value", "value", 0, '"many"'),
-        ("duplicate_key", "record", len(answer["records"]) - 1, None),
+        ("duplicate_key", "record", len(document["records"]) - 1, None),
     }
     rows = environment.rows(environment.settings.station_table)
     assert len(rows) == len(outcome.rows) == outcome.records - 1

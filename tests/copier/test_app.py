@@ -28,9 +28,9 @@ def web(buckets: Buckets, old_feeds: list[Feed]) -> FlaskClient:
 def test_a_sweep_responds_with_its_counts(web: FlaskClient, buckets: Buckets) -> None:
     buckets.put(landing_name("trams", TICK), compress(b"{}"))
     buckets.put("notes.txt", b"keep me")
-    answer = web.post("/sweep")
-    assert answer.status_code == 200
-    counts = answer.get_json()
+    response = web.post("/sweep")
+    assert response.status_code == 200
+    counts = response.get_json()
     assert counts.pop("seconds") >= 0
     [refusal] = counts.pop("refusals")
     assert counts == {
@@ -42,9 +42,9 @@ def test_a_sweep_responds_with_its_counts(web: FlaskClient, buckets: Buckets) ->
 @pytest.mark.emulator
 def test_a_sweep_that_cannot_run_is_an_error_in_json(buckets: Buckets) -> None:
     settings = Settings("no-such-bucket", "no-such-archive", deadline_s=10, threads=2)
-    answer = create_app(settings, buckets.client, []).test_client().post("/sweep")
-    assert answer.status_code == 500
-    assert "no-such-bucket" in answer.get_json()["detail"]
+    response = create_app(settings, buckets.client, []).test_client().post("/sweep")
+    assert response.status_code == 500
+    assert "no-such-bucket" in response.get_json()["detail"]
 
 
 @pytest.mark.emulator
@@ -63,9 +63,9 @@ def test_a_sweep_that_cannot_run_is_an_error_in_json(buckets: Buckets) -> None:
 def test_every_response_is_json(
     web: FlaskClient, method: str, path: str, status: int, error: str | None
 ) -> None:
-    answer = web.open(path, method=method)
-    assert (answer.status_code, answer.get_json().get("error")) == (status, error)
-    assert (status == 405) == ("Allow" in answer.headers)
+    response = web.open(path, method=method)
+    assert (response.status_code, response.get_json().get("error")) == (status, error)
+    assert (status == 405) == ("Allow" in response.headers)
 
 
 @pytest.mark.unit

@@ -172,7 +172,7 @@ def test_a_sweep_ends_in_time_however_long_its_calls_take(
     """As many calls take all that they may, from just before the deadline on; the others take no time."""
     settings, clock, slow = replace(buckets.settings, deadline_s=30.0, threads=1), Hand(), iter(range(calls))
     buckets.put(name, b"{}")
-    # There already, so that an old object takes all of its calls: the answers are compared.
+    # There already, so that an old object takes all of its calls: the responses are compared.
     buckets.archive(archive_name("vlille_ods", TICK), b"{}")
 
     def slowly(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -215,7 +215,7 @@ def test_looking_into_the_archive_takes_half_of_the_time_at_most(
     assert (done.moved, done.skipped, done.refused, done.failed, done.complete) == (30, 0, 0, 0, True)
 
 
-def answer(feed: Feed, moment: str) -> bytes:
+def make_body(feed: Feed, moment: str) -> bytes:
     """The sample, as if made at a moment."""
     document = json.loads(feed.sample)
     for record in document["records"]:
@@ -232,7 +232,7 @@ def test_in_a_repeated_hour_the_response_decides(
     buckets: Buckets, old_feeds: list[Feed], made: str, hour: str
 ) -> None:
     [feed] = old_feeds
-    body = answer(feed, made)
+    body = make_body(feed, made)
     buckets.put("data___2023-10-29_02:30:00.json", body)
     done = sweep_landing_bucket(buckets.client, buckets.settings, old_feeds, STILL)
     assert (done.moved, done.refused) == (1, 0)
@@ -326,7 +326,7 @@ def test_two_pages_are_held_however_many_there_are(buckets: Buckets, monkeypatch
     for name in names:
         buckets.put(name, compress(name.encode()))
     held: list[weakref.ref[Blob]] = []
-    most, told, listing = 0, list[str](), copier.sweep._list_pages
+    most, seen, listing = 0, list[str](), copier.sweep._list_pages
 
     def pages(*arguments: Any) -> Iterator[list[Blob]]:
         nonlocal most
@@ -340,9 +340,9 @@ def test_two_pages_are_held_however_many_there_are(buckets: Buckets, monkeypatch
 
     monkeypatch.setattr("copier.sweep.PAGE_SIZE", 10)
     monkeypatch.setattr("copier.sweep._list_pages", pages)
-    done = sweep_landing_bucket(buckets.client, buckets.settings, [], STILL, told.append)
+    done = sweep_landing_bucket(buckets.client, buckets.settings, [], STILL, seen.append)
     assert (done.moved, done.complete) == (60, True)
-    assert told == names
+    assert seen == names
     assert 10 < most <= 30  # the third is what has just been moved
 
 
@@ -353,7 +353,7 @@ def test_kept_source_files_are_archived_once(
     [feed] = old_feeds
     originals = {
         "data___2023-10-26_22:50:00.json": b'{"records": []}',
-        "data___2023-10-29_02:30:00.json": answer(feed, "2023-10-29T02:29:40+02:00"),
+        "data___2023-10-29_02:30:00.json": make_body(feed, "2023-10-29T02:29:40+02:00"),
         landing_name("trams", TICK): compress(b"{}"),
     }
     for name, content in originals.items():

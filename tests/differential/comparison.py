@@ -42,11 +42,11 @@ def collected(feed: Feed, stored: bytes, charset: str) -> Outcome:
 
 
 def compare(feed: Feed, body: bytes, charset: str) -> Difference | None:
-    """None where both readings give the same rows, quarantine and drifts, and account for every record."""
+    """None where both readings give the same rows, quarantine and drifts, and reconcile."""
     stored = compress(body)
     streamed = collected(feed, stored, charset)
-    answer = ArchivedResponse(StoredObject("object", len(stored), charset=charset), TICK, stored)
-    rebuilt = read_archived_response(feed, make_decoder(feed), _HOUR, answer)
+    archived = ArchivedResponse(StoredObject("object", len(stored), charset=charset), TICK, stored)
+    rebuilt = read_archived_response(feed, make_decoder(feed), _HOUR, archived)
     convert_rows_to_json(feed, streamed)
     if streamed.records != len(streamed.rows) + streamed.rejected_records:
         return Difference(body, f"{streamed.records} records, {len(streamed.rows)} rows")
@@ -67,7 +67,7 @@ def _first_difference(body: bytes, feed: Feed, streamed: Outcome, rebuilt: Outco
         ("quarantine", make_rejection_rows(streamed, "object"), make_rejection_rows(rebuilt, "object")),
         ("drifts", streamed.drifts, rebuilt.drifts),
         ("loaded rows", convert_rows_to_json(feed, streamed), convert_rows_to_json(feed, rebuilt)),
-        ("account", count_outcome(streamed), count_outcome(rebuilt)),
+        ("statistics", count_outcome(streamed), count_outcome(rebuilt)),
     ):
         if one != other:
             return Difference(body, f"{what}: the collector {str(one)[:300]}, the batch {str(other)[:300]}")

@@ -38,8 +38,8 @@ def make_feed(tmp_path: Path) -> MakeFeed:
     ) -> Feed:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
-        answer = {"records": records} if sample is None else sample
-        (folder / "sample.json").write_text(json.dumps(answer, ensure_ascii=False), "utf-8")
+        document = {"records": records} if sample is None else sample
+        (folder / "sample.json").write_text(json.dumps(document, ensure_ascii=False), "utf-8")
         source = f'url = "https://api.example/stations"\nrecords = "{path}"\n{toml}'
         (folder / "source.toml").write_text(source, "utf-8")
         return load_feed(folder)

@@ -151,16 +151,16 @@ def minutes(tick: datetime, count: float) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("answer_times", "created", "expected"),
+    ("report_times", "created", "expected"),
     [
         ([], None, SECOND),
         ([minutes(FIRST, -1)], None, FIRST),
         ([minutes(FIRST, 2)], None, FIRST),  # clocks differ a little
         ([minutes(FIRST, 20)], None, SECOND),  # stale, but after the first
-        ([minutes(SECOND, -1)], minutes(FIRST, 1), SECOND),  # no answer holds a time after its tick
+        ([minutes(SECOND, -1)], minutes(FIRST, 1), SECOND),  # no response has a time after its tick
         ([minutes(SECOND, -70)], minutes(SECOND, 0.1), SECOND),  # more than an hour stale when it was stored
         ([minutes(SECOND, -60)], minutes(SECOND, -2), SECOND),  # and clocks differ a little
-        ([minutes(SECOND, -70)], minutes(SECOND, 30), FIRST),  # stored at neither: the answer decides
+        ([minutes(SECOND, -70)], minutes(SECOND, 30), FIRST),  # stored at neither: the response decides
         ([minutes(FIRST, -70)], minutes(FIRST, 0.1), FIRST),
         ([minutes(FIRST, -1)], minutes(SECOND, 60 * 24 * 30), FIRST),  # copied a month later
         (
@@ -182,8 +182,8 @@ def minutes(tick: datetime, count: float) -> datetime:
         ([], minutes(FIRST, -60 * 24), SECOND),
     ],
 )
-def test_evidence_decides(answer_times: list[datetime], created: datetime | None, expected: datetime) -> None:
-    assert choose_tick((FIRST, SECOND), answer_times, created) == expected
+def test_evidence_decides(report_times: list[datetime], created: datetime | None, expected: datetime) -> None:
+    assert choose_tick((FIRST, SECOND), report_times, created) == expected
 
 
 def test_one_candidate_needs_no_evidence() -> None:

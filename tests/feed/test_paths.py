@@ -43,7 +43,7 @@ def test_text_of_a_path_is_its_way_back(path: FieldPath) -> None:
     assert parse_path(format_path(path)) == path
 
 
-ANSWER = {"a": {"b": [10, {"c": None}]}, "n": None}
+DOCUMENT = {"a": {"b": [10, {"c": None}]}, "n": None}
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,11 @@ ANSWER = {"a": {"b": [10, {"c": None}]}, "n": None}
         ("a.b.c", []),
         ("n", [None]),
         ("n.x", []),
-        ("", [ANSWER]),
+        ("", [DOCUMENT]),
     ],
 )
 def test_values_at(text: str, values: list[object]) -> None:
-    assert list(find_values(ANSWER, parse_path(text))) == values
+    assert list(find_values(DOCUMENT, parse_path(text))) == values
 
 
 @pytest.mark.parametrize(

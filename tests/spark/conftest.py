@@ -78,7 +78,7 @@ class Project:
         self.gcs.bucket(self.archive).blob(name).upload_from_string(data, "application/gzip")
 
     def archive_response(self, tick: datetime, body: bytes) -> str:
-        """Archive an answer as the copier does; the object's name."""
+        """Archive a response as the copier does; return the object's name."""
         name = archive_name(self.feed.name, tick)
         self.put(name, compress(body))
         return name
@@ -101,7 +101,7 @@ def ods(feeds: dict[str, Feed]) -> Feed:
 
 @pytest.fixture(scope="session")
 def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
-    """Emulators of these tests' own: one that holds many tables of others answers at half the speed."""
+    """Separate emulators for these tests: with many tables of other tests they are half as fast."""
     with start_empty_emulators(tmp_path_factory) as one:
         yield one
 

@@ -19,13 +19,13 @@ NOBODY = AnonymousCredentials()  # type: ignore[no-untyped-call]  # google-auth 
 
 @pytest.fixture
 def faulty_service() -> Iterator[tuple[str, list[int], list[str]]]:
-    """A service that answers with the statuses it is given, then with 200; what it was asked for."""
+    """A fake service that responds with the given statuses, then with 200; and the requested paths."""
     statuses: list[int] = []
-    asked: list[str] = []
+    requested: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(unquote(self.path))
+            requested.append(unquote(self.path))
             status = statuses.pop(0) if statuses else 200
             self.send_response(status)
             self.send_header("Content-Length", "4")
@@ -37,17 +37,17 @@ def faulty_service() -> Iterator[tuple[str, list[int], list[str]]]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", statuses, asked
+    yield f"http://127.0.0.1:{server.server_address[1]}", statuses, requested
     server.shutdown()
     server.server_close()
 
 
 @pytest.mark.unit
 def test_passing_faults_are_tried_again(faulty_service: tuple[str, list[int], list[str]]) -> None:
-    url, statuses, asked = faulty_service
+    url, statuses, requested = faulty_service
     statuses += [503, 429]
     assert make_object_reader(NOBODY, url, "archive", connections=2)("feed=x/a b.json.gz") == b"data"
-    assert asked == ["/storage/v1/b/archive/o/feed=x/a b.json.gz?alt=media"] * 3
+    assert requested == ["/storage/v1/b/archive/o/feed=x/a b.json.gz?alt=media"] * 3
 
 
 @pytest.mark.unit
@@ -55,13 +55,13 @@ def test_passing_faults_are_tried_again(faulty_service: tuple[str, list[int], li
 def test_lasting_errors_name_the_object_and_the_status(
     faulty_service: tuple[str, list[int], list[str]], status: int
 ) -> None:
-    url, statuses, asked = faulty_service
+    url, statuses, requested = faulty_service
     statuses.append(status)
     with pytest.raises(
         ArchiveError, match=rf"gs://archive/x\.gz: was listed and cannot be read: status {status}"
     ):
         make_object_reader(NOBODY, url, "archive", connections=2)("x.gz")
-    assert len(asked) == 1
+    assert len(requested) == 1
 
 
 @pytest.mark.unit

@@ -10,7 +10,7 @@ SPARK_SAYS = """org.apache.spark.SparkException: Job aborted due to stage failur
 most recent failure: Lost task 1.0 in stage 0.0 (TID 1) (localhost executor driver): \
 org.apache.spark.api.python.PythonException: Traceback (most recent call last):
   File "/tmp/userFiles/batch.zip/spark/archive.py", line 71, in read
-    answer = http.urlopen("GET", url)
+    response = http.urlopen("GET", url)
   File "/tmp/userFiles/batch.zip/spark/archive.py", line 75, in read
     raise ArchiveError(f"gs://{bucket}/{name} cannot be read: {error}")
 spark.archive.ArchiveError: gs://demo-archive/feed=x/a.json.gz was listed and cannot be read: status 404

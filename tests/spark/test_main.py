@@ -34,7 +34,7 @@ class Rebuilt:
     """A project after one run of the job, and what the run said."""
 
     project: Any
-    answers: int
+    responses: int
     records: int
     done: subprocess.CompletedProcess[str]
     packages: Path
@@ -45,7 +45,7 @@ class Rebuilt:
 
 @pytest.fixture(scope="module")
 def rebuilt(new_project: Callable[[Feed], Any], ods: Feed, submit: Submit) -> Rebuilt:
-    """A day of one answer an hour, with accidents, rebuilt with packages that travel for this very Python."""
+    """A day with one response per hour and some faults, rebuilt with packages for this Python version."""
     project = new_project(ods)
     for hour in range(24):
         project.archive_response(MIDNIGHT + timedelta(hours=hour, minutes=hour), ods.sample)
@@ -59,23 +59,23 @@ def rebuilt(new_project: Callable[[Feed], Any], ods: Feed, submit: Submit) -> Re
 
 
 def test_the_last_line_is_the_run_as_json(rebuilt: Rebuilt) -> None:
-    account = json.loads(rebuilt.done.stdout.splitlines()[-1])
-    rows = rebuilt.answers * rebuilt.records
-    assert list(account) == ["event", *(column["name"] for column in batch_runs_schema())]
+    run = json.loads(rebuilt.done.stdout.splitlines()[-1])
+    rows = rebuilt.responses * rebuilt.records
+    assert list(run) == ["event", *(column["name"] for column in batch_runs_schema())]
     assert (
-        account
+        run
         | {
             "event": "batch_finished",
             "status": "succeeded",
             "first_day": "2023-10-26",
-            "objects_listed": rebuilt.answers + 3,
-            "objects_read": rebuilt.answers,
+            "objects_listed": rebuilt.responses + 3,
+            "objects_read": rebuilt.responses,
             "objects_quarantined": 3,
             "rows_parsed": rows,
             "rows_loaded": rows,
             "rows_rejected": 0,
         }
-        == account
+        == run
     )
 
 
@@ -96,7 +96,7 @@ def test_the_rows_equal_those_of_parse_response(rebuilt: Rebuilt, ods: Feed) -> 
 
 def test_every_job_call_has_the_location_of_the_dataset(rebuilt: Rebuilt) -> None:
     """The bigquery_proxy has answered 404 to any that did not, as BigQuery does outside of US and EU."""
-    assert len(rebuilt.project.bigquery_proxy.located) > 4  # a query, loads, the replacement and the account
+    assert len(rebuilt.project.bigquery_proxy.located) > 4  # a query, loads, the replacement and the run
     assert rebuilt.project.bigquery_proxy.unlocated == []
 
 
@@ -137,12 +137,12 @@ def test_killed_in_the_middle_and_run_again(rebuilt: Rebuilt, submission: Callab
     watchdog = threading.Timer(TOLD_DEADLINE_S, os.killpg, (killed.pid, signal.SIGKILL))
     watchdog.start()
     assert killed.stdout is not None
-    told = any("rows written" in line for line in killed.stdout)  # reads to this line, at most
+    has_written = any("rows written" in line for line in killed.stdout)  # reads to this line, at most
     os.killpg(killed.pid, signal.SIGKILL)
     watchdog.cancel()
     killed.stdout.close()
     killed.wait()
-    assert told
+    assert has_written
     assert killed.returncode == -signal.SIGKILL
     between = rebuilt.content()
     again = subprocess.run(
@@ -158,7 +158,7 @@ def test_killed_in_the_middle_and_run_again(rebuilt: Rebuilt, submission: Callab
     after = rebuilt.content()
     new = [row for row in after[project.feed.name] if row not in before[project.feed.name]]
     assert {row["collected_at"] for row in new} == {MIDNIGHT + timedelta(minutes=59)}
-    assert len(after[project.feed.name]) == (rebuilt.answers + 1) * rebuilt.records
+    assert len(after[project.feed.name]) == (rebuilt.responses + 1) * rebuilt.records
     assert after["quarantine"] == before["quarantine"]
     assert between in (before, after)
 
@@ -167,10 +167,10 @@ def test_a_run_that_does_not_reconcile_fails(rebuilt: Rebuilt, submit: Submit) -
     rebuilt.project.bigquery_proxy.refusing.add(b'-run"')  # in the id of the job that appends to batch_runs
     done = submit(rebuilt.project, rebuilt.project.arguments("2023-10-26"))
     rebuilt.project.bigquery_proxy.refusing.clear()
-    *_, said, account = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    *_, warning, run = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert done.returncode == 1
-    assert account["status"] == "succeeded"
-    assert f"the run could not be recorded in {rebuilt.project.name}.vlille.batch_runs" in said["message"]
+    assert run["status"] == "succeeded"
+    assert f"the run could not be recorded in {rebuilt.project.name}.vlille.batch_runs" in warning["message"]
 
 
 def test_invalid_arguments_end_the_job_before_spark_starts(

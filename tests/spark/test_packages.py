@@ -138,6 +138,6 @@ def test_processes_that_start_together(tmp_path: Path, python: Python) -> None:
     environment = {"PYTHONPATH": f"{fits}{os.pathsep}{SRC}", "TMPDIR": str(tmp_path), "PATH": ""}
     words = [sys.executable, "-S", "-c", PROBE + "import pyarrow.part1999 as p; print(p.VALUE)"]
     together = [subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    told = {process.communicate(timeout=60)[0] for process in together}
-    assert told == {f"{tmp_path}/vlille-packages-{os.getuid()}/{fits.stem}\n1\n"}
+    outputs = {process.communicate(timeout=60)[0] for process in together}
+    assert outputs == {f"{tmp_path}/vlille-packages-{os.getuid()}/{fits.stem}\n1\n"}
     assert len(list((tmp_path / f"vlille-packages-{os.getuid()}").iterdir())) == 2  # the folder and its lock

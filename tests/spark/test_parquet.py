@@ -58,19 +58,19 @@ ROWS = st.fixed_dictionaries(
 )
 
 
-def write(path: Path, schema: pa.Schema, *answers: list[dict[str, Any]]) -> RowsFile:
+def write(path: Path, schema: pa.Schema, *batches: list[dict[str, Any]]) -> RowsFile:
     with RowsFile(path, schema) as file:
-        for rows in answers:
+        for rows in batches:
             file.add(rows)
     return file
 
 
 @given(st.lists(st.lists(ROWS, max_size=4), max_size=3))
-def test_every_type_comes_back_as_it_was(answers: list[list[dict[str, Any]]]) -> None:
-    rows = [row for answer in answers for row in answer]
+def test_every_type_comes_back_as_it_was(batches: list[list[dict[str, Any]]]) -> None:
+    rows = [row for batch in batches for row in batch]
     with TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
-        assert write(path, arrow_schema(EVERY_TYPE), *answers).rows == len(rows)
+        assert write(path, arrow_schema(EVERY_TYPE), *batches).rows == len(rows)
         assert path.exists() == bool(rows)
         if rows:
             assert pq.read_table(path).to_pylist() == rows

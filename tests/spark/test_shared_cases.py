@@ -37,7 +37,7 @@ def _rows(**changes: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 NOTHING = dict.fromkeys(NAMES)
-MISFITS: list[tuple[str, ...]] = [("value", "bad_value", "date_modification")] * 3
+TYPE_MISMATCHES: list[tuple[str, ...]] = [("value", "bad_value", "date_modification")] * 3
 OGC = "vlille_ogc"
 # Table → source.toml, and the rows of the sample.
 SHAPES: dict[str, tuple[str, list[dict[str, Any]]]] = {
@@ -103,7 +103,7 @@ def _ticks() -> list[Tick]:
             "optional value",
             _response("feed-optional-value"),
             _rows(date_modification=NOTHING),
-            MISFITS,
+            TYPE_MISMATCHES,
             ("schema_drift",),
         ),
         Tick(
@@ -111,7 +111,7 @@ def _ticks() -> list[Tick]:
             "epoch changed",
             _response("feed-epoch-changed"),
             _rows(date_modification=NOTHING),
-            MISFITS,
+            TYPE_MISMATCHES,
             ("schema_drift",),
         ),
         Tick(

@@ -24,9 +24,9 @@ def logged(severity: int, message: str, **fields: Any) -> list[str]:
 
 def test_a_line_has_severity_time_message_and_fields() -> None:
     [line] = logged(logging.WARNING, "kept", feed="vlille_ogc", rows=289)
-    told = json.loads(line)
-    assert datetime.fromisoformat(told.pop("time")).tzinfo is not None
-    assert told == {"severity": "WARNING", "message": "kept", "feed": "vlille_ogc", "rows": 289}
+    entry = json.loads(line)
+    assert datetime.fromisoformat(entry.pop("time")).tzinfo is not None
+    assert entry == {"severity": "WARNING", "message": "kept", "feed": "vlille_ogc", "rows": 289}
 
 
 @given(message=st.text(), value=st.text() | st.integers() | st.none() | st.lists(st.text()))
@@ -35,8 +35,8 @@ def test_every_log_entry_is_one_line_of_json(message: str, value: object) -> Non
     log_as_json(stream)
     log(logging.INFO, message, value=value)
     assert stream.getvalue().count("\n") == 1
-    told = json.loads(stream.getvalue())
-    assert (told["message"], told["value"]) == (message, value)
+    entry = json.loads(stream.getvalue())
+    assert (entry["message"], entry["value"]) == (message, value)
 
 
 def test_an_exceptions_trace_goes_with_it() -> None:
@@ -46,10 +46,10 @@ def test_an_exceptions_trace_goes_with_it() -> None:
         int("why")
     except ValueError:
         log(logging.ERROR, "failed", exc_info=True)
-    told = json.loads(stream.getvalue())
-    assert told["severity"] == "ERROR"
-    assert told["stack_trace"].startswith("Traceback")
-    assert told["stack_trace"].endswith("invalid literal for int() with base 10: 'why'")
+    entry = json.loads(stream.getvalue())
+    assert entry["severity"] == "ERROR"
+    assert entry["stack_trace"].startswith("Traceback")
+    assert entry["stack_trace"].endswith("invalid literal for int() with base 10: 'why'")
 
 
 def test_set_up_twice_a_line_is_logged_once() -> None:
@@ -68,9 +68,9 @@ def test_no_text_of_a_line_has_what_is_to_be_redacted() -> None:
         fields: dict[str, Any] = {"rows": 1, "is_new": True, "at": None, "url": "x?k3y", "why": error}
         log(logging.ERROR, f"failed: {error}", exc_info=True, all=["k3y", {"one": "k3y"}], **fields)
     assert "k3y" not in stream.getvalue()
-    told = json.loads(stream.getvalue())
-    assert told["message"] == "failed: invalid literal for int() with base 10: '[secret]'"
-    assert told["why"] == told["message"].removeprefix("failed: ")
-    assert told["stack_trace"].endswith("'[secret]'")
-    assert (told["rows"], told["is_new"], told["at"], told["url"]) == (1, True, None, "x?[secret]")
-    assert told["all"] == ["[secret]", {"one": "[secret]"}]
+    entry = json.loads(stream.getvalue())
+    assert entry["message"] == "failed: invalid literal for int() with base 10: '[secret]'"
+    assert entry["why"] == entry["message"].removeprefix("failed: ")
+    assert entry["stack_trace"].endswith("'[secret]'")
+    assert (entry["rows"], entry["is_new"], entry["at"], entry["url"]) == (1, True, None, "x?[secret]")
+    assert entry["all"] == ["[secret]", {"one": "[secret]"}]

@@ -26,8 +26,8 @@ both_decoders = pytest.mark.parametrize("decode", DECODERS, ids=["json", "msgspe
 
 def copy_sample_records(feed: Feed) -> list[Any]:
     """A fresh copy of the sample's records."""
-    answer = json.loads(feed.sample)
-    records: list[Any] = answer["records"] if "records" in answer else answer["features"]
+    document = json.loads(feed.sample)
+    records: list[Any] = document["records"] if "records" in document else document["features"]
     return records
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 @given(st.binary())
 def test_packed_bytes_are_gzip_and_come_back(body: bytes) -> None:
     assert gzip.decompress(compress(body)) == body == decompress(compress(body))
-    assert compress(body)[4:8] == bytes(4), "a time in the header would make equal answers differ"
+    assert compress(body)[4:8] == bytes(4), "a time in the header would make equal responses differ"
 
 
 def test_plain_bytes_are_returned_as_they_are() -> None:
@@ -27,19 +27,19 @@ def test_several_gzip_members_are_one_response() -> None:
     assert decompress(compress(b"1") * MAX_MEMBERS) == b"1" * MAX_MEMBERS
 
 
-PACKED = compress(b"some answer " * 50)
+COMPRESSED = compress(b"some response " * 50)
 MANY = f"more than {MAX_MEMBERS} gzip members"
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (PACKED[:-1], "gzip truncated"),
-        (PACKED[:15], "gzip truncated"),
-        (PACKED[:2], "gzip truncated"),
-        (PACKED[:20] + b"\0\0\0" + PACKED[23:], "damaged gzip"),
-        (PACKED[:-8] + bytes(8), "damaged gzip"),
-        (PACKED + b"more", "damaged gzip"),
+        (COMPRESSED[:-1], "gzip truncated"),
+        (COMPRESSED[:15], "gzip truncated"),
+        (COMPRESSED[:2], "gzip truncated"),
+        (COMPRESSED[:20] + b"\0\0\0" + COMPRESSED[23:], "damaged gzip"),
+        (COMPRESSED[:-8] + bytes(8), "damaged gzip"),
+        (COMPRESSED + b"more", "damaged gzip"),
         (compress(bytes(1001)), "more than 1000 bytes"),
         (compress(bytes(600)) + compress(bytes(401)), "more than 1000 bytes"),
         (b" " * 1001, "more than 1000 bytes"),

@@ -28,7 +28,7 @@ from tests.feed.parsing.records import (
 pytestmark = pytest.mark.unit
 
 HTML = b"\n<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head></html>"
-ANSWERS: list[tuple[bytes, str, str, str]] = [
+UNUSABLE_BODIES: list[tuple[bytes, str, str, str]] = [
     (b"", "empty", "", "no bytes"),
     (b" \n", "empty", "", "only whitespace"),
     (b"\xef\xbb\xbf", "empty", "", "no bytes"),
@@ -76,14 +76,16 @@ ANSWERS: list[tuple[bytes, str, str, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("body", "reason", "field", "found"), ANSWERS, ids=[repr(body[:24]) for body, *_ in ANSWERS]
+    ("body", "reason", "field", "found"),
+    UNUSABLE_BODIES,
+    ids=[repr(body[:24]) for body, *_ in UNUSABLE_BODIES],
 )
 def test_unusable_responses(ods: Feed, body: bytes, reason: str, field: str, found: str) -> None:
     outcome, again = (parse_response(ods, body, TICK, decode=decode) for decode in DECODERS)
     assert outcome == again
     (rejection,) = outcome.rejections
     assert (rejection.reason, rejection.index, rejection.field) == (reason, None, field)
-    assert rejection.record is None, "the raw answer is kept: no need to repeat it"
+    assert rejection.record is None, "the raw response is stored, so the rejection does not repeat it"
     assert rejection.found.startswith(found)
     assert (outcome.records, outcome.rows, outcome.drifts) == (0, [], ())
     assert f"unusable response ({reason})" in rejection.message

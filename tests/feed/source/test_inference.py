@@ -136,10 +136,10 @@ def test_local_times_are_of_the_feeds_zone() -> None:
 
 
 def test_only_null_is_remembered() -> None:
-    unknown, known, told = infer_columns(
+    unknown, known, overridden = infer_columns(
         [{"a": None, "c": "x", "d": None}], layout(overrides={"d": TypeOverride("DATE")})
     )
-    assert [unknown.observed, known.observed, told.observed] == [False, True, True]
+    assert [unknown.observed, known.observed, overridden.observed] == [False, True, True]
 
 
 def nested(depth: int) -> dict[str, Any]:

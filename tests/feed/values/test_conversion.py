@@ -129,9 +129,9 @@ def test_refused(column: Column, value: Any) -> None:
 
 def test_a_nested_conversion_error_has_a_path() -> None:
     column = Column("spots", "RECORD", "REPEATED", ("spots",), fields=SPOT.fields)
-    with pytest.raises(ConversionError) as misfit:
+    with pytest.raises(ConversionError) as error:
         make_converter(column)([{"lat": 1}, {"tags": ["a", {}]}])
-    assert misfit.value.path == "[1].tags[1]"
+    assert error.value.path == "[1].tags[1]"
 
 
 json_values = st.recursive(

@@ -86,7 +86,7 @@ def minute(number: int) -> datetime:
 
 
 def stream(project: Any, tick: datetime, body: bytes) -> None:
-    """Load an answer's rows as the collector does."""
+    """Load a response's rows as the collector does."""
     feed, outcome = project.feed, parse_response(project.feed, body, tick)
     for table, rows in (
         (feed.name, convert_rows_to_json(feed, outcome)),
@@ -101,10 +101,10 @@ def stream(project: Any, tick: datetime, body: bytes) -> None:
 
 
 def accident(feed: Feed) -> bytes:
-    """An answer with one good record changed for the worse, and one twice."""
-    answer = json.loads(feed.sample)
-    answer["records"][1]["fields"]["nbvelosdispo"] = "many"
-    return json.dumps(answer | {"records": [*answer["records"], answer["records"][0]]}).encode()
+    """Return a response with an invalid value in one record, and a duplicate record."""
+    document = json.loads(feed.sample)
+    document["records"][1]["fields"]["nbvelosdispo"] = "many"
+    return json.dumps(document | {"records": [*document["records"], document["records"][0]]}).encode()
 
 
 def test_a_rebuilt_day_equals_the_streamed_day(batch: Batch, full_response: bytes) -> None:
@@ -420,7 +420,7 @@ def resumed(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> Resumed:
     ],
 )
 def test_a_killed_run_is_continued(resumed: Resumed, killed: tuple[str, int], left: list[int]) -> None:
-    """Only the days that were not finished are read again; the account is of all of them."""
+    """Only the days that were not finished are read again; the statistics cover all of them."""
     assert resumed.run(killed) is None
     again = resumed.run()
     assert again is not None

@@ -62,7 +62,7 @@ class Poll:
 
 
 class LostWait:
-    """A client whose script goes on in BigQuery while nothing is heard of it; what it is asked for, in order."""
+    """A client whose script goes on in BigQuery while nothing is heard of it; its calls, in order."""
 
     def __init__(self, begin: Exception | None, *seen: Poll | Exception) -> None:
         self.begin, self.seen, self.calls = begin, list(seen), list[str]()

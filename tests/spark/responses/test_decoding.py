@@ -1,4 +1,4 @@
-"""The quick way gives what `parse_response` gives, or leaves the answer to it."""
+"""The typed decoder gives the rows of `parse_response`, or leaves the response to it."""
 
 import json
 import zlib
@@ -41,7 +41,7 @@ def rows(feed: Any, body: bytes) -> list[dict[str, Any]] | None:
 
 
 def parsed(feed: Any, body: bytes) -> list[dict[str, Any]] | None:
-    """The rows of an answer with nothing to say about, without their tick; None for any other."""
+    """Return the rows of a response without rejections and drift, without their tick; None for any other."""
     outcome = parse_response(feed, body, TICK)
     if outcome.rejections or outcome.drifts:
         return None
@@ -114,9 +114,9 @@ OGC = FEEDS["vlille_ogc"]
 
 
 def modified(at: str | None) -> bytes:
-    answer = json.loads(OGC.sample)
-    answer["records"][1]["date_modification"] = at
-    return json.dumps(answer).encode()
+    document = json.loads(OGC.sample)
+    document["records"][1]["date_modification"] = at
+    return json.dumps(document).encode()
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_the_largest_number_is_read_the_quick_way(tmp_path: Path) -> None:
 
 
 def test_a_field_that_all_records_lack_is_left_to_parse() -> None:
-    """A drift, which somebody must be told."""
+    """Schema drift must be reported."""
     records = json.loads(json.dumps(SAMPLE["records"]))
     for record in records:
         del record["fields"]["adresse"]
@@ -195,11 +195,11 @@ VALUES = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(st.text(max_s
 
 
 @st.composite
-def answers(draw: st.DrawFn, sample_answer: bytes) -> bytes:
+def generated_bodies(draw: st.DrawFn, sample: bytes) -> bytes:
     """The sample with up to three places changed, taken away or added, as JSON in one of its spellings."""
-    answer = json.loads(sample_answer)
+    document = json.loads(sample)
     for _ in range(draw(st.integers(0, 3))):
-        place = answer
+        place = document
         while True:
             keys = list(place) if isinstance(place, dict) else list(range(len(place)))
             if not keys:
@@ -218,16 +218,16 @@ def answers(draw: st.DrawFn, sample_answer: bytes) -> bytes:
                 case _:
                     place[key] = draw(VALUES)
             break
-    text = json.dumps(answer, ensure_ascii=draw(st.booleans()), indent=draw(st.sampled_from([None, 1])))
+    text = json.dumps(document, ensure_ascii=draw(st.booleans()), indent=draw(st.sampled_from([None, 1])))
     return text.encode("utf-8", "surrogatepass")
 
 
 @pytest.mark.parametrize("name", FEEDS)
 @given(data=st.data())
 def test_the_typed_decoder_gives_the_rows_of_parse_response(name: str, data: st.DataObject) -> None:
-    """Several answers after one another: what is remembered of the one changes nothing in the next."""
+    """Several consecutive responses: caches of one do not change the result of the next."""
     feed = FEEDS[name]
-    for body in data.draw(st.lists(answers(feed.sample), min_size=1, max_size=4)):
+    for body in data.draw(st.lists(generated_bodies(feed.sample), min_size=1, max_size=4)):
         quick = rows(feed, body)
         assert quick is None or quick == parsed(feed, body)
 

@@ -1,4 +1,4 @@
-"""An answer that is read by what changed since the last one is read as any other."""
+"""A response decoded by its differences gives the same values as one decoded as a whole."""
 
 import json
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.unit
 
 TICK = datetime(2023, 10, 26, 20, 58, tzinfo=UTC)
 
-# A joined feed is read by `parse` alone.
+# A joined feed is read by `parse_response` only.
 FEEDS = {
     name: feed
     for name, feed in load_feeds(Path(__file__).parents[3] / "sources").items()
@@ -168,16 +168,16 @@ def cut(body: bytes, start: int, length: int, piece: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", FEEDS)
-@given(answers=st.lists(st.lists(CUTS, max_size=4), min_size=1, max_size=4))
-@example(answers=[[]])
+@given(edits=st.lists(st.lists(CUTS, max_size=4), min_size=1, max_size=4))
+@example(edits=[[]])
 def test_any_edited_response_is_read_as_without_a_previous_response(
-    name: str, answers: list[list[tuple[int, int, bytes]]]
+    name: str, edits: list[list[tuple[int, int, bytes]]]
 ) -> None:
     feed = FEEDS[name]
     sample = json.dumps(json.loads(feed.sample)).encode()
     remembering = of(feed)
     assert remembering.columns(sample, TICK) is not None
-    for cuts in answers:
+    for cuts in edits:
         body = sample
         for each in cuts:
             body = cut(body, *each)

@@ -1,4 +1,4 @@
-"""Objects of an hour → files and an account, whatever the objects hold."""
+"""Read the objects of an hour into files and statistics, whatever the objects contain."""
 
 import json
 import shutil
@@ -44,7 +44,7 @@ def named(minute: int) -> str:
     return archive_name(ODS.name, TICK + timedelta(minutes=minute))
 
 
-# Object → (stored bytes, what it adds to the account, reason in the quarantine)
+# Object → (stored bytes, its statistics, reason in the quarantine)
 ACCIDENTS: dict[str, tuple[bytes, RunStatistics, str | None]] = {
     named(0): (compress(ODS.sample), RunStatistics(1, 0, RECORDS, RECORDS, 0), None),
     named(1): (compress(ODS.sample)[:-20], RunStatistics(0, 1), "unreadable"),
@@ -86,7 +86,7 @@ ACCIDENTS: dict[str, tuple[bytes, RunStatistics, str | None]] = {
 def run(
     objects: dict[str, bytes], into: Path, parts: Iterable[slice] = (slice(None),)
 ) -> tuple[RunStatistics, list[Path]]:
-    """Read the objects of the day part by part; the account, and the files stored."""
+    """Read the objects of the day partition by partition; return the statistics and the stored files."""
     hours = plan_hours(DAY, [StoredObject(name, len(data)) for name, data in objects.items()])
 
     def put(name: str, file: Path) -> str:
@@ -185,10 +185,10 @@ def test_drifts_are_counted_by_response() -> None:
 
 def test_a_failing_read_ends_the_part_without_waiting_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hours_module, "get_prefetch_window", lambda: PrefetchWindow(4, 4))
-    asked: list[str] = []
+    requested: list[str] = []
 
     def read(name: str) -> bytes:
-        asked.append(name)
+        requested.append(name)
         raise OSError("gone")
 
     hours = plan_hours(
@@ -196,7 +196,7 @@ def test_a_failing_read_ends_the_part_without_waiting_for_all(monkeypatch: pytes
     )
     with pytest.raises(OSError, match="gone"):
         list(read_hours(ODS, hours, read, lambda name, _: name, "x"))
-    assert len(asked) <= 8
+    assert len(requested) <= 8
 
 
 SCALARS = (
@@ -208,14 +208,14 @@ SCALARS = (
     | st.just("2023-10-26T22:58:00Z")
 )
 KEYS = st.sampled_from([*SAMPLE["records"][0]["fields"], "invented"])
-ANSWERS = st.builds(
+BODIES = st.builds(
     lambda changes, cut: changed(**changes)[: cut or None],
     st.dictionaries(KEYS, SCALARS | st.lists(SCALARS, max_size=2), max_size=4),
     st.sampled_from([0, 0, 0, -1, -40, 300]),
 )
 
 
-@given(ANSWERS | st.binary(max_size=40))
+@given(BODIES | st.binary(max_size=40))
 def test_both_decoders_give_the_same_outcome(body: bytes) -> None:
     """The collector decodes with the standard library, the batch with msgspec: a rebuild changes nothing."""
     assert parse_response(ODS, body, TICK, decode=msgspec.json.decode) == parse_response(ODS, body, TICK)
