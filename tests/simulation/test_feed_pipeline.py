@@ -18,7 +18,7 @@ COUNTEREXAMPLES = (
 )
 HISTORIES = 2_000
 PARTS = 4  # that can run in parallel
-DIGESTS = {0: "ef7fad09ef634880", 7: "9e88b4372c260198", 1_000_000_007: "9f635da15b02cee3"}
+DIGESTS = {0: "ef7fad09ef634880", 7: "19bd3d4322b52435", 1_000_000_007: "45d9b87007404548"}
 
 
 @pytest.mark.parametrize(("seed", "was"), COUNTEREXAMPLES)
