@@ -439,7 +439,7 @@ def test_a_killed_function_and_a_killed_copier_change_no_number(
         told = f"{name} ended with signal SIGKILL and was restarted"
         assert told in run.output
         assert told in (run.folder / "logs" / "local.log").read_text()
-    assert "ahead of this machine's clock" not in stopped.output
+    assert "ahead of the host's clock" not in stopped.output
     ticks = stopped.report["ticks"] + 3
     assert report["ticks"] == report["messages_published"] == report["messages_delivered"] == ticks
     assert report["objects_landed"] == report["objects_archived"] == ticks
