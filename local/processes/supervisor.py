@@ -112,7 +112,7 @@ class Supervisor:
     ) -> Process:
         """Start a child with exactly the environment variables `env`; return when `ready()` is true.
 
-        With `restart`, a child that ends by itself later is started again with the same arguments, after a delay that
+        With `restart`, a child that ends by itself later is restarted with the same arguments, after a delay that
         doubles up to 10 s. Raises ProcessError, quoting the end of its log, where the child ends or the deadline
         passes before it is ready.
         """

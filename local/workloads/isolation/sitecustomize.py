@@ -1,7 +1,7 @@
-"""Takes this repository's own sources off a workload's path: an artifact must bring all that it imports.
+"""Remove this repository's `src/` from a workload's import path: an artifact must contain all that it imports.
 
-An editable install puts `src/` on the path of every Python of the environment, which would hide a module
-that is missing in a zip. Python imports this by itself where its folder is on PYTHONPATH.
+An editable install puts `src/` on the import path of every Python of the environment, which would hide that a module is
+missing in an artifact. Python imports this module at its start where this folder is on PYTHONPATH.
 """
 
 import sys
