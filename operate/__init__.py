@@ -1,4 +1,4 @@
-"""From an empty Google Cloud project to a deployed environment and back: `python -m operate`.
+"""Deploy, operate and destroy an environment: `python -m operate`.
 
 Imports: cdk, commands, copier, feed, gbfs, local, review, spark.
 Imported by: nothing.

@@ -1,7 +1,7 @@
-"""`python -m operate bootstrap|deploy|diff|plan|apply|outputs|destroy|unlock --env dev`: check what is needed, do it.
+"""`python -m operate COMMAND --env dev`: check the prerequisites of a command, then run it.
 
-`smoke|run|pause|resume|logs|orphans` ask and drive what is deployed, in Google Cloud or on this machine;
-`backfill` brings it years of old files.
+`bootstrap`, `deploy`, `diff`, `plan`, `apply`, `outputs`, `destroy` and `unlock` work on stacks and their states. The
+other commands work on a deployed environment and its data, in Google Cloud or in the local environment.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main(
     environ: Mapping[str, str] = os.environ,
     cdktf: Callable[[Mapping[str, str]], Cdktf] = terraform.Cdktf,
 ) -> int:
-    """Do what the command line asks for and return the exit status; `cdktf` is given its variables."""
+    """Run the command line and return the exit status; `cdktf` is called with the environment variables."""
     options = parse(words, environ)
     try:
         return _execute(options, environ, cdktf)
@@ -111,7 +111,7 @@ def _execute(
 
 
 def _read_answer(question: str) -> str:
-    """Return one line of standard input, nothing at its end."""
+    """Return one line of standard input, "" at its end."""
     try:
         return input(question)
     except EOFError:
