@@ -8,7 +8,7 @@ import pytest
 # With processes side by side the longest files come first: one that begins last would keep a single core busy alone.
 SLOWEST_FIRST = (
     "tests/operate/test_fake_provider.py",
-    "tests/spark/rebuild/test_job.py",
+    "tests/spark/rebuild/",
     "tests/local/runs/test_demo.py",
     "tests/spark/test_main.py",
     "tests/delivery/test_steps.py",

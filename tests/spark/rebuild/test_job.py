@@ -1,119 +1,36 @@
 """Whole runs without Spark: from an archive in the storage emulator to tables in the BigQuery emulator."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import requests
-from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import TransportError
 from google.cloud import bigquery
 
 from feed import (
-    Feed,
     archive_name,
     compress,
-    convert_rows_to_json,
-    landing_name,
-    make_rejection_rows,
     parse_response,
 )
-from spark.archive import make_object_reader, store_file
 from spark.rebuild.day_batches import FAILED, NOTHING_ARCHIVED, SUCCEEDED
-from spark.rebuild.job import Run, rebuild_days
 from spark.rebuild.planning import ArchiveHour
 from spark.rebuild.statistics import HourResult, RunStatistics
-from spark.responses.hours import read_hours
-from spark.settings import Settings
 from spark.worker import ReadHours
-from tests.spark.conftest import LOCATION
+from tests.spark.rebuild.batch import DAY, MIDNIGHT, Batch, load_as_collector, make_faulty_body, minute
 
 pytestmark = pytest.mark.emulator
-
-DAY = date(2023, 10, 26)
-MIDNIGHT = datetime(2023, 10, 26, tzinfo=UTC)
-
-
-class Batch:
-    """Runs on one project, with the workers' code in this process."""
-
-    def __init__(self, project: Any) -> None:
-        self.project = project
-        self.nobody = AnonymousCredentials()  # type: ignore[no-untyped-call]  # google-auth leaves it so
-        self.settings = Settings(
-            project=project.name,
-            dataset="vlille",
-            location=LOCATION,
-            archive_bucket=project.archive,
-            staging_bucket=f"{project.name}-staging",
-            feed=project.feed.name,
-            first_day=DAY,
-            last_day=DAY,
-            storage_url=project.environment["STORAGE_EMULATOR_HOST"],
-        )
-
-    def run_hours(self, work: ReadHours, hours: Sequence[ArchiveHour]) -> Iterator[HourResult]:
-        settings = work.settings
-        read = make_object_reader(self.nobody, settings.storage_url, settings.archive_bucket, connections=4)
-        put = partial(store_file, self.project.gcs, settings.staging_bucket)
-        return read_hours(work.feed, hours, read, put, work.folder)
-
-    def run(self, run_hours: Any = None, bq: Any = None, **changed: Any) -> Run:
-        return rebuild_days(
-            replace(self.settings, **changed),
-            self.project.feed,
-            gcs=self.project.gcs,
-            bq=bq or self.project.bq,
-            run_hours=run_hours or self.run_hours,
-        )
-
-    def content(self) -> dict[str, list[dict[str, Any]]]:
-        """All that a run may change, but for the list of runs."""
-        return {name: self.project.table(name) for name in (self.project.feed.name, "quarantine")}
-
-
-@pytest.fixture
-def batch(new_project: Callable[[Feed], Any], ods: Feed) -> Batch:
-    return Batch(new_project(ods))
-
-
-def minute(number: int) -> datetime:
-    return MIDNIGHT + timedelta(minutes=number)
-
-
-def stream(project: Any, tick: datetime, body: bytes) -> None:
-    """Load a response's rows as the collector does."""
-    feed, outcome = project.feed, parse_response(project.feed, body, tick)
-    for table, rows in (
-        (feed.name, convert_rows_to_json(feed, outcome)),
-        ("quarantine", make_rejection_rows(outcome, landing_name(feed.name, tick))),
-    ):
-        if rows:
-            schema = project.bq.get_table(f"vlille.{table}").schema
-            config = bigquery.LoadJobConfig(schema=schema, write_disposition="WRITE_APPEND")
-            project.bq.load_table_from_json(
-                rows, f"{project.name}.vlille.{table}", job_config=config
-            ).result()
-
-
-def accident(feed: Feed) -> bytes:
-    """Return a response with an invalid value in one record, and a duplicate record."""
-    document = json.loads(feed.sample)
-    document["records"][1]["fields"]["nbvelosdispo"] = "many"
-    return json.dumps(document | {"records": [*document["records"], document["records"][0]]}).encode()
 
 
 def test_a_rebuilt_day_equals_the_streamed_day(batch: Batch, full_response: bytes) -> None:
     """The streamed rows are replaced by equal ones, column by column; so is the quarantine."""
     project, feed = batch.project, batch.project.feed
-    bodies = [feed.sample, full_response, accident(feed), b"<html>", b'{"records": []}']
+    bodies = [feed.sample, full_response, make_faulty_body(feed), b"<html>", b'{"records": []}']
     for number, body in enumerate(bodies):
         project.archive_response(minute(number * 59), body)
-        stream(project, minute(number * 59), body)
+        load_as_collector(project, minute(number * 59), body)
     streamed = batch.content()
     assert len(streamed[feed.name]) == len(parse_response(feed, feed.sample, MIDNIGHT).rows) * 2 + 289
     assert sum(row["nbvelosdispo"] is None for row in streamed[feed.name]) == 1
@@ -134,7 +51,7 @@ def test_the_statistics_of_a_day_with_every_fault(batch: Batch) -> None:
     project, feed = batch.project, batch.project.feed
     records = len(parse_response(feed, feed.sample, MIDNIGHT).rows)
     project.archive_response(minute(0), feed.sample)
-    project.archive_response(minute(1439), accident(feed))
+    project.archive_response(minute(1439), make_faulty_body(feed))
     project.put(archive_name(feed.name, minute(61)), compress(feed.sample)[:-9])
     project.put(archive_name(feed.name, minute(62)), compress(b"<html>down</html>"))
     project.put(f"feed={feed.name}/date=2023-10-26/hour=07/data.json", feed.sample)
@@ -164,7 +81,7 @@ def test_the_statistics_of_a_day_with_every_fault(batch: Batch) -> None:
 
 def test_days_without_objects_are_not_changed(batch: Batch) -> None:
     project, feed = batch.project, batch.project.feed
-    stream(project, minute(-1), feed.sample)
+    load_as_collector(project, minute(-1), feed.sample)
     project.archive_response(minute(5), feed.sample)
     nothing = batch.run(first_day=DAY - timedelta(1), last_day=DAY - timedelta(1))
     assert nothing.status == NOTHING_ARCHIVED
@@ -222,7 +139,7 @@ def test_minutes_not_yet_archived_are_not_lost(batch: Batch) -> None:
     project, feed = batch.project, batch.project.feed
     project.archive_response(minute(0), feed.sample)
     for number in (0, 1):
-        stream(project, minute(number), feed.sample)
+        load_as_collector(project, minute(number), feed.sample)
     before = batch.content()
     run = batch.run()
     assert run.status == FAILED
@@ -253,10 +170,10 @@ def test_a_minute_that_is_loaded_during_the_run_is_not_lost(batch: Batch, earlie
     project, feed = batch.project, batch.project.feed
     project.archive_response(minute(0), feed.sample)
     for number in range(earlier):
-        stream(project, minute(number), feed.sample)
+        load_as_collector(project, minute(number), feed.sample)
 
     def collect() -> None:
-        stream(project, minute(2), feed.sample)
+        load_as_collector(project, minute(2), feed.sample)
 
     run = batch.run(bq=EventfulClient(project.bq, "load_table_from_uri", collect))
     assert run.status == FAILED
@@ -316,143 +233,3 @@ def test_a_table_that_is_missing(batch: Batch) -> None:
     assert f"table {batch.project.name}.vlille.quarantine does not exist: deploy the stack" in str(
         run.message
     )
-
-
-class KilledError(BaseException):
-    """What stands for kill -9."""
-
-
-class MortalClient:
-    """A BigQuery client of a process that is killed just before one of its calls: none is made after it."""
-
-    def __init__(self, client: bigquery.Client, stage: str) -> None:
-        self._client, self._stage, self._dead = client, stage, False
-
-    def __getattr__(self, name: str) -> Any:
-        def call(*arguments: Any, **options: Any) -> Any:
-            stage = "transaction" if name == "query" and "BEGIN TRANSACTION" in arguments[0] else name
-            self._dead = self._dead or stage == self._stage
-            if self._dead:
-                raise KilledError
-            return getattr(self._client, name)(*arguments, **options)
-
-        return call
-
-
-def test_killed_anywhere_and_run_again(batch: Batch) -> None:
-    """The old rows or the new, never a mixture; the next run sets it right."""
-    project, feed = batch.project, batch.project.feed
-    project.archive_response(minute(0), feed.sample)
-    assert batch.run().status == SUCCEEDED
-    old = batch.content()
-    project.archive_response(minute(1), feed.sample)
-    project.archive_response(minute(2), b"<html>")
-    for stage in ("get_table", "create_table", "load_table_from_uri", "query", "transaction"):
-        with pytest.raises(KilledError):
-            batch.run(bq=MortalClient(project.bq, stage))
-        assert batch.content() == old, stage
-    with pytest.raises(KilledError):
-        batch.run(bq=MortalClient(project.bq, "delete_table"))
-    new = batch.content()
-    assert {row["collected_at"] for row in new[feed.name]} == {minute(0), minute(1)}
-    assert [row["reason"] for row in new["quarantine"]] == ["html"]
-    with pytest.raises(KilledError):
-        batch.run(bq=MortalClient(project.bq, "load_table_from_json"))
-    assert batch.run().status == SUCCEEDED
-    assert batch.content() == new
-    assert len(project.table("batch_runs")) == 2
-
-
-class Resumed:
-    """Runs of four days, a day at a time, that are killed; what each read and replaced."""
-
-    def __init__(self, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.batch = batch
-        self.read: list[int] = []
-        self.replaced: list[int] = []
-        self.killed: tuple[str, int] | None = None
-        # BigQuery's part is tested above; here it would only take its time.
-        monkeypatch.setattr("spark.rebuild.day_batches.check_nothing_lost", lambda *_, **__: 0)
-        monkeypatch.setattr("spark.rebuild.day_batches.replace_days", self._replace)
-        monkeypatch.setattr("spark.rebuild.job.record_run", lambda *_: self._die("recorded", 0))
-        for day in range(4):
-            for number, body in enumerate([batch.project.feed.sample, accident(batch.project.feed)]):
-                batch.project.archive_response(minute(day * 1440 + number), body)
-
-    def _die(self, when: str, day: int) -> None:
-        if self.killed == (when, day):
-            raise KilledError
-
-    def _replace(self, _bq: Any, replacements: Any, days: list[date], *_: Any) -> None:
-        [day] = [(each - DAY).days for each in days]
-        self._die("before", day)
-        assert len(replacements[0].uris) == 1
-        self.replaced.append(day)
-        self._die("after", day)
-
-    def run(self, killed: tuple[str, int] | None = None, **changed: Any) -> Run | None:
-        """A run with what it read in `read`; None where it was killed."""
-        self.read, self.replaced, self.killed = [], [], killed
-
-        def read(work: ReadHours, hours: Sequence[ArchiveHour]) -> Iterator[HourResult]:
-            self.read += sorted({(hour.day - DAY).days for hour in hours})
-            return self.batch.run_hours(work, hours)
-
-        try:
-            return self.batch.run(read, last_day=DAY + timedelta(3), days_at_once=1, **changed)
-        except KilledError:
-            return None
-
-
-@pytest.fixture
-def resumed(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> Resumed:
-    return Resumed(batch, monkeypatch)
-
-
-@pytest.mark.parametrize(
-    ("killed", "left"),
-    [
-        (("before", 0), [0, 1, 2, 3]),
-        (("before", 2), [2, 3]),
-        (("after", 2), [2, 3]),  # once more, which changes nothing
-        (("after", 3), [3]),
-        (("recorded", 0), []),
-    ],
-)
-def test_a_killed_run_is_continued(resumed: Resumed, killed: tuple[str, int], left: list[int]) -> None:
-    """Only the days that were not finished are read again; the statistics cover all of them."""
-    assert resumed.run(killed) is None
-    again = resumed.run()
-    assert again is not None
-    assert again.is_done
-    assert resumed.read == resumed.replaced == left
-    assert (again.objects_listed, again.statistics.objects_read) == (8, 8)
-    whole = resumed.run()
-    assert whole is not None
-    assert whole.statistics == again.statistics
-    assert resumed.read == [0, 1, 2, 3]  # the run before has ended: there is nothing to go on with
-
-
-def test_a_day_is_made_again_where_it_would_be_another(resumed: Resumed) -> None:
-    assert resumed.run(("before", 3)) is None
-    resumed.batch.project.archive_response(minute(1440 + 1), resumed.batch.project.feed.sample + b" ")
-    assert resumed.run(("recorded", 0)) is None
-    assert resumed.read == [1, 3]
-    assert resumed.run(("recorded", 0), code="another") is None
-    assert resumed.read == [0, 1, 2, 3]
-    ended = resumed.run(code="another")
-    assert ended is not None
-    assert ended.message == "4 days had been finished by an earlier run that did not end"
-
-
-def test_a_failure_leaves_the_finished_days(batch: Batch) -> None:
-    feed = batch.project.feed
-    for day in range(2):
-        batch.project.archive_response(minute(day * 1440), feed.sample)
-    stream(batch.project, minute(1440 + 9), feed.sample)  # not archived
-    run = batch.run(last_day=DAY + timedelta(1), days_at_once=1)
-    assert run.status == FAILED
-    assert "run the batch again" in str(run.message)
-    assert "; finished before: 2023-10-26; the next run continues after these days" in str(run.message)
-    assert run.statistics.objects_read == 1
-    assert {row["collected_at"] for row in batch.content()[feed.name]} == {minute(0), minute(1440 + 9)}
