@@ -104,7 +104,7 @@ def test_an_image_is_built_once(
     output_lines = first.stdout.splitlines()
     assert output_lines[0] == f"building {image} from gs://{environment.project}-artifacts/copier.zip"
     assert output_lines[-1].startswith(f"built {image} in")
-    assert second.stdout.splitlines() == [f"{image} is there: nothing to build"]
+    assert second.stdout.splitlines() == [f"{image} exists: nothing to build"]
 
 
 def test_a_build_that_fails_prints_the_end_of_its_log(
@@ -131,4 +131,4 @@ def test_without_a_repository_nothing_is_built(
     wait_for(f"{root}/repositories/vlille", 404)
     done = build("copier.zip", "c3")
     assert done.returncode == 1
-    assert "builds:submit answered 404" in done.stderr
+    assert "builds:submit responded with status 404" in done.stderr
