@@ -1,4 +1,4 @@
-"""One issue for each environment that is not as main has it."""
+"""One issue for each environment that differs from main."""
 
 import json
 from pathlib import Path
