@@ -55,8 +55,8 @@ class Monitoring(Construct):
         self._policy(
             "silent",
             f"No new object for {silent} minutes",
-            "The collector lands nothing. Look at the function's log, at the Scheduler job `collect` (paused?) and "
-            "at the subscription `collect-push`. What is missed cannot be asked for later.",
+            "The collector stores no objects. Check the function's log, the Scheduler job `collect` (is it paused?) "
+            "and the subscription `collect-push`. A missed minute cannot be requested later.",
             MonitoringAlertPolicyConditionsConditionThreshold(
                 filter=written_objects,
                 comparison="COMPARISON_LT",
@@ -69,9 +69,9 @@ class Monitoring(Construct):
         )
         self._policy(
             "errors",
-            "The collector answers with errors",
-            "Pub/Sub delivers the tick again; after the last attempt it waits among the dead letters. The function's "
-            "log says why: the API, the bucket or BigQuery.",
+            "The collector returns errors",
+            "Pub/Sub redelivers the tick; after the last attempt it goes to the dead-letter topic. The function's log "
+            "has the cause: the API, the bucket or BigQuery.",
             MonitoringAlertPolicyConditionsConditionThreshold(
                 filter=(
                     'resource.type = "cloud_run_revision"'
@@ -87,32 +87,32 @@ class Monitoring(Construct):
         )
         self._policy(
             "dead_letters",
-            "Dead letters wait",
-            "Ticks could not be delivered. Read them in the subscription `collect-dead`; once the cause is mended, "
-            "publish them again to the topic `collect`: a tick that was stored is not stored twice.",
+            "Ticks were not delivered",
+            "These ticks are in the dead-letter topic. Pull them from the subscription `collect-dead`, fix the cause, "
+            "then publish them to the topic `collect`: a tick that was stored is not stored twice.",
             _undelivered(collection.dead_letters.name),
         )
         self._burn_rates(ServiceLevel(self, written_objects=written_objects))
         self._on_logs(
             "load_jobs",
             "Load jobs fail",
-            "Each failed job counts against the 1,500 load jobs that a table may have in a day, of which a tick each "
-            "minute takes 1,440: what is left lasts for 60 failures. The function's log names table and reason "
-            "(`load_job_failed`, `quota_exceeded`); `make smoke` counts the day's jobs. Rows that could not be loaded "
-            "come with the nightly rebuild, their objects are stored.",
+            "A failed job counts towards BigQuery's limit of 1,500 load jobs per table and day. One tick a minute "
+            "uses 1,440 of them, so 60 failures exhaust the limit. The function's log names table and reason "
+            "(`load_job_failed`, `quota_exceeded`); `make smoke` counts the day's jobs. The raw responses are stored: "
+            "the nightly rebuild loads the rows that are missing.",
             'resource.type="cloud_run_revision"'
             f' AND resource.labels.service_name="{collection.function.name}"'
             ' AND jsonPayload.event=("load_job_failed" OR "quota_exceeded")',
         )
         self._on_logs(
             "responses",
-            "Responses are not as they should be",
-            "The API answers, and what it says is of no use: no usable response (`unusable_response`), no row "
-            "(`no_rows`), fewer records than it says there are (`incomplete_response`), a column of the view "
-            "availability or the type of a column is lost (`schema_drift`), no station has reported for long "
-            "(`stale_feed`), or nothing has moved (`frozen_feed`). Or the API has moved (`moved_feed`), or wants no "
-            "requests for a time (`asked_to_wait`). The function's log and `make smoke` name it. Raw responses are "
-            "kept: adapt the feed's folder, deploy, and rebuild the days.",
+            "Responses are unusable, incomplete or outdated",
+            "The API responds, but the response cannot be parsed (`unusable_response`), gives no rows (`no_rows`), "
+            "has fewer records than it announces (`incomplete_response`), or no longer fills a column of the view "
+            "availability or keeps a column's type (`schema_drift`); or no station has reported for long "
+            "(`stale_feed`), no station has changed for long (`frozen_feed`), the API redirects to another URL "
+            "(`moved_feed`), or it sent Retry-After (`asked_to_wait`). The function's log and `make smoke` have the "
+            "details. The raw responses are stored: adapt the feed's folder, deploy, and rebuild the days.",
             'resource.type="cloud_run_revision"'
             f' AND resource.labels.service_name="{collection.function.name}"'
             ' AND jsonPayload.event=("unusable_response" OR "no_rows" OR "incomplete_response" OR "schema_drift" OR '
@@ -121,8 +121,8 @@ class Monitoring(Construct):
         self._on_logs(
             "batch_failed",
             "The nightly batch failed",
-            "No table was changed: days are replaced whole or not at all. The table `batch_runs` and the "
-            "job's log say why; run the template `rebuild-days` again with FROM and TO.",
+            "No table was changed: a run replaces whole days or none. The table `batch_runs` and the job's log have "
+            "the cause; run the template `rebuild-days` again with FROM and TO.",
             '(resource.type="cloud_dataproc_job" AND severity>=ERROR) OR '
             '(protoPayload.methodName=~"InstantiateWorkflowTemplate" AND severity>=ERROR) OR '
             '(resource.type="cloud_scheduler_job" AND resource.labels.job_id="batch" '
@@ -142,8 +142,8 @@ class Monitoring(Construct):
         self._policy(
             "gbfs_silent",
             f"No shard of GBFS systems is collected for {silent} minutes",
-            "Look at the log of the function `gbfs-collector`, at the Scheduler job `gbfs-collect` (paused?) and at "
-            "the subscriptions `gbfs-collect-N`. What is missed cannot be requested later.",
+            "Check the log of the function `gbfs-collector`, the Scheduler job `gbfs-collect` (is it paused?) and "
+            "the subscriptions `gbfs-collect-N`. A missed minute cannot be requested later.",
             MonitoringAlertPolicyConditionsConditionThreshold(
                 filter=f'{service}"2xx"',
                 comparison="COMPARISON_LT",
@@ -155,9 +155,9 @@ class Monitoring(Construct):
         )
         self._policy(
             "gbfs_errors",
-            "The collector of GBFS systems answers with errors",
-            "Pub/Sub delivers the shard's tick again; after the last attempt it waits among the dead letters. The log "
-            "of `gbfs-collector` says why: the bucket or BigQuery. A system that fails is no error: `make smoke` "
+            "The collector of GBFS systems returns errors",
+            "Pub/Sub redelivers the shard's tick; after the last attempt it goes to the dead-letter topic. The log of "
+            "`gbfs-collector` has the cause: the bucket or BigQuery. A system that fails is no error: `make smoke` "
             "names it.",
             MonitoringAlertPolicyConditionsConditionThreshold(
                 filter=f'{service}"5xx"',
@@ -169,17 +169,17 @@ class Monitoring(Construct):
         )
         self._policy(
             "gbfs_dead_letters",
-            "Dead letters of GBFS systems wait",
-            "Ticks of shards could not be delivered. Read them in the subscription `gbfs-collect-dead`. Minutes whose "
-            "packs are missing are closed after 20 minutes without them; publishing again brings nothing back.",
+            "Ticks of GBFS systems were not delivered",
+            "These ticks are in the dead-letter topic: pull them from the subscription `gbfs-collect-dead` to see "
+            "which. Their minutes were closed after 20 minutes without their packs, so do not publish them again.",
             _undelivered(gbfs.dead_letters.name),
         )
         self._on_logs(
             "gbfs_systems",
             "GBFS systems changed, or their rows could not be loaded",
-            "A system moved, changed its version, could not be reached or is listed no more (`system_changed`), a "
-            "shard delivered nothing (`shard_missing`), or load jobs failed (`load_job_failed`, `quota_exceeded`). "
-            "The table `systems` has what was before; raw responses are kept.",
+            "A system moved, changed its version, could not be reached or is no longer listed (`system_changed`), a "
+            "shard stored no pack (`shard_missing`), or load jobs failed (`load_job_failed`, `quota_exceeded`). "
+            "The table `systems` has the previous state; the raw responses are stored.",
             'resource.type="cloud_run_revision"'
             f' AND resource.labels.service_name="{gbfs.function.name}"'
             ' AND jsonPayload.event=("system_changed" OR "shard_missing" OR "load_job_failed" OR "quota_exceeded")',
@@ -191,9 +191,9 @@ class Monitoring(Construct):
             self._policy(
                 id_,
                 f"Too many minutes are missing: the error budget will be spent {words}",
-                "Minutes without an object: the API, the function or Pub/Sub. `make smoke` says which minutes of "
-                "yesterday are there, and the view `minutes_present` those of every day. What is missed cannot be "
-                "asked for later.",
+                "Minutes without an object: the API, the function or Pub/Sub failed. `make smoke` lists yesterday's "
+                "missing minutes, the view `minutes_present` counts those of every day. A missed minute cannot be "
+                "requested later.",
                 condition,
             )
 

@@ -7,7 +7,7 @@ from constructs import Construct
 from cdk.settings import Settings
 
 WORKLOADS = {
-    "collector": "asks the API each minute, lands the answer and loads its rows",
+    "collector": "requests the API each minute, stores the response and loads its rows",
     "copier": "moves landed objects to the archive",
     "batch": "the cluster's machines: rebuilds days from the archive",
     "gbfs": "requests GBFS systems each minute, keeps their packs and loads their rows",

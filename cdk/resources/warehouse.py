@@ -72,14 +72,14 @@ class Warehouse(Construct):
         }
         self.quarantine = self._table(
             "quarantine",
-            "Answers and records that could not be used, with the reason",
+            "Responses, records and values that could not be used, each with its reason",
             quarantine_schema(),
             partition="collected_at",
             clustering=["feed", "reason"],
         )
         self.batch_runs = self._table(
             "batch_runs",
-            "Accounts of the batch: what was listed, read, quarantined and loaded by each run",
+            "Statistics of each batch run: objects listed and read, records quarantined, rows loaded",
             batch_runs_schema(),
         )
         self.availability = self._view(

@@ -229,8 +229,8 @@ class Batch(Construct):
             self,
             "worker_role",
             role_id="vlilleBatchWorker",
-            title="Machines of vlille's batch",
-            description="Work as a cluster's machine; buckets are granted one by one",
+            title="VMs of the vlille batch cluster",
+            description="Run as a VM of the cluster; roles on buckets are granted per bucket",
             permissions=list(WORKER),
         )
         self.table_editor = BigqueryDatasetIamMember(
@@ -269,8 +269,8 @@ class Batch(Construct):
             self,
             "starter_role",
             role_id="vlilleBatchStarter",
-            title="Start vlille's batch",
-            description="Instantiate workflow templates; nothing that the cluster itself may do",
+            title="Start the vlille batch",
+            description="Instantiate workflow templates, without the cluster's own permissions",
             permissions=["dataproc.workflowTemplates.instantiate"],
         )
         member = identities.scheduler.member

@@ -77,7 +77,7 @@ class Collection(Construct):
             "function",
             name="collector",
             location=settings.region,
-            description=f"Each minute: one answer of {feed.name} into the landing bucket and BigQuery",
+            description=f"Each minute: store one response of {feed.name} and load its rows",
             build_config=build_config(settings, identities, storage, build, source),
             service_config=Cloudfunctions2FunctionServiceConfig(
                 available_memory=settings.collector.memory,

@@ -54,7 +54,7 @@ class Column:
 COLLECTED_AT = Column(
     name="collected_at",
     type="TIMESTAMP",
-    description="Minute of the tick (UTC); a redelivery may have asked later",
+    description="Minute of the tick (UTC), even if a redelivery requested it later",
 )
 
 

@@ -23,13 +23,13 @@ _SAMPLE_SECONDS = 1_714_557_600
 _SAMPLE_TIME = "2024-05-01T10:00:00Z"
 _DESCRIPTIONS = {
     "station_id": "Identifier of the station",
-    "num_{vehicles}_available": "{Vehicles} that can be taken",
+    "num_{vehicles}_available": "{Vehicles} available for rental",
     "num_{vehicles}_disabled": "{Vehicles} that are out of order",
-    "num_docks_available": "Docks that are free",
+    "num_docks_available": "Free docks",
     "num_docks_disabled": "Docks that are out of order",
-    "is_installed": "Whether the station is on the street",
-    "is_renting": "Whether it hands {vehicles} out",
-    "is_returning": "Whether it takes {vehicles} back",
+    "is_installed": "Whether the station is installed",
+    "is_renting": "Whether the station rents {vehicles}",
+    "is_returning": "Whether the station accepts returns",
     "last_reported": "When the station last reported",
 }
 

@@ -18,29 +18,29 @@ _SPARK_TYPES = {
 }
 _QUARANTINE = (
     Column(
-        "collected_at", "TIMESTAMP", description="Minute of the tick (UTC); a redelivery may have asked later"
+        "collected_at",
+        "TIMESTAMP",
+        description="Minute of the tick (UTC), even if a redelivery requested it later",
     ),
-    Column("feed", "STRING", description="Feed whose answer it is"),
-    Column("object", "STRING", description="Stored object that holds the whole answer"),
+    Column("feed", "STRING", description="Feed of the response"),
+    Column("object", "STRING", description="Raw object with the whole response"),
     Column(
         "record_index",
         "INTEGER",
-        description="Place of the record in the answer, from 0; null: the whole answer",
+        description="Index of the record in the response, from 0; null: the whole response",
     ),
     Column("reason", "STRING", description="Kind of fault, such as bad_value or duplicate_key"),
-    Column("field", "STRING", description="Column or place in the answer at fault"),
+    Column("field", "STRING", description="Column, or path in the response, at fault"),
     Column("found", "STRING", description="What was found there"),
     Column("expected", "STRING", description="What is accepted there"),
-    Column("message", "STRING", description="All of it in one sentence"),
-    Column("record", "STRING", description="The rejected record as JSON, cut where it is very long"),
+    Column("message", "STRING", description="The fault in one sentence"),
+    Column("record", "STRING", description="The rejected record as JSON, truncated if long"),
     Column(
         "scope",
         "STRING",
         description="What was lost: response, record, or value (its row is in the feed's table)",
     ),
-    Column(
-        "value", "STRING", description="The rejected or implausible value as JSON, cut where it is very long"
-    ),
+    Column("value", "STRING", description="The rejected or implausible value as JSON, truncated if long"),
     Column("occurrences", "INTEGER", description="How many records or values this row stands for"),
 )
 _BATCH_RUNS = (
@@ -51,9 +51,9 @@ _BATCH_RUNS = (
     Column("first_day", "DATE", description="First UTC day rebuilt"),
     Column("last_day", "DATE", description="Last UTC day rebuilt"),
     Column("objects_listed", "INTEGER", description="Objects in the archive for those days"),
-    Column("objects_read", "INTEGER", description="Objects whose answer was read"),
-    Column("objects_quarantined", "INTEGER", description="Objects with no usable answer"),
-    Column("rows_parsed", "INTEGER", description="Records in the answers read"),
+    Column("objects_read", "INTEGER", description="Objects whose response was read"),
+    Column("objects_quarantined", "INTEGER", description="Objects without a usable response"),
+    Column("rows_parsed", "INTEGER", description="Records in the responses read"),
     Column("rows_loaded", "INTEGER", description="Rows now in the station table for those days"),
     Column("rows_rejected", "INTEGER", description="Records quarantined"),
     Column("status", "STRING", description="succeeded or failed"),

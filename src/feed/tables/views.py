@@ -74,7 +74,7 @@ def data_views(feed: Feed, dataset: str, time_zone: str) -> list[View]:
         View(
             "station_changes",
             "A row per station and day (UTC) on which its name or capacity (most bikes and docks together) is "
-            "another than on its day before; the first day of a station is a row too",
+            "not that of its previous day; a station's first day is a row too",
             _station_changes(source),
         ),
         View(
@@ -91,7 +91,7 @@ def data_views(feed: Feed, dataset: str, time_zone: str) -> list[View]:
         ),
         View(
             "rebuilds",
-            "A row per run of the nightly batch; agrees: all objects and records are accounted for",
+            "A row per run of the nightly batch; agrees: all counts reconcile",
             _rebuilds(feed, dataset),
         ),
     ]

@@ -112,15 +112,17 @@ STATION_STATUS = FileModel(
     key="station_id",
     columns=(
         _column("station_id", "STRING", "Identifier of the station"),
-        _column("num_vehicles_available", "INTEGER", "Vehicles that can be taken"),
-        _records("vehicle_types_available", "Vehicles that can be taken by type", _VEHICLE_TYPE_ID, _COUNT),
+        _column("num_vehicles_available", "INTEGER", "Vehicles available for rental"),
+        _records(
+            "vehicle_types_available", "Vehicles available for rental, by type", _VEHICLE_TYPE_ID, _COUNT
+        ),
         _column("num_vehicles_disabled", "INTEGER", "Vehicles that are out of order"),
-        _column("num_docks_available", "INTEGER", "Docks that are free; null where they are not limited"),
+        _column("num_docks_available", "INTEGER", "Free docks; null where they are not limited"),
         _records("vehicle_docks_available", "Free docks by type of vehicle", _VEHICLE_TYPE_IDS, _COUNT),
         _column("num_docks_disabled", "INTEGER", "Docks that are out of order"),
-        _column("is_installed", "BOOLEAN", "Whether the station is on the street"),
-        _column("is_renting", "BOOLEAN", "Whether it hands vehicles out"),
-        _column("is_returning", "BOOLEAN", "Whether it takes vehicles back"),
+        _column("is_installed", "BOOLEAN", "Whether the station is installed"),
+        _column("is_renting", "BOOLEAN", "Whether the station rents vehicles"),
+        _column("is_returning", "BOOLEAN", "Whether the station accepts returns"),
         _column("last_reported", "TIMESTAMP", "When the station last reported"),
     ),
     required_for_row=frozenset({"station_id", "num_vehicles_available"}),

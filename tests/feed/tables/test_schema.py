@@ -52,7 +52,7 @@ def test_bigquery_schema(make_feed: MakeFeed) -> None:
             "name": "collected_at",
             "type": "TIMESTAMP",
             "mode": "NULLABLE",
-            "description": "Minute of the tick (UTC); a redelivery may have asked later",
+            "description": "Minute of the tick (UTC), even if a redelivery requested it later",
         },
         {"name": "i", "type": "INTEGER", "mode": "NULLABLE", "description": "How many"},
         {"name": "f", "type": "FLOAT", "mode": "NULLABLE"},
@@ -237,7 +237,8 @@ id = "Either|or"
         "\n"
         "| Column | Type | In the response | Common name | Meaning |\n"
         "|---|---|---|---|---|\n"
-        "| `collected_at` | TIMESTAMP | the tick |  | Minute of the tick (UTC); a redelivery may have asked later |\n"
+        "| `collected_at` | TIMESTAMP | the tick |  "
+        "| Minute of the tick (UTC), even if a redelivery requested it later |\n"
         "| `id` | INTEGER | `@id` | `station_id` | Either\\|or |\n"
         "| `at` | TIMESTAMP | `at` |  | Given in seconds since 1970 |\n"
         "| `local` | TIMESTAMP | `local` |  | Local times are of Europe/Paris |\n"
