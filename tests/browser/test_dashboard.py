@@ -244,6 +244,10 @@ def test_the_page_shows_stale_data_and_an_alert_while_bigquery_is_down(open_page
         broken.down = True
         broken.now += timedelta(minutes=5)
         page = open_page(url=url)
+        page.wait_for_load_state("networkidle")  # files that are still fresh were loaded last
+        page.locator("#language").click()
+        expect(page.locator("#alert")).to_contain_text("ne répond pas")
+        page.locator("#language").click()
         expect(page.locator("#alert")).to_contain_text("does not respond")
         assert page.locator("#table tbody tr").count() == len(broken.stations)
 

@@ -47,7 +47,7 @@
   const $ = (id) => document.getElementById(id);
   const t = (key) => WORDS[state.lang][key] || key;
   const state = { lang: "en", day: null, minute: 0, station: null, live: true, playing: false, odds: false, theme: null };
-  const data = { info: null, now: null, days: new Map(), week: null, past: new Map(), status: null, stale: false };
+  const data = { info: null, now: null, days: new Map(), week: null, past: new Map(), status: null, stale: new Set() };  // stale: files served from the cache because BigQuery did not respond
   let stations = [], byId = new Map(), day = null, shown = [];
 
   // --- files -------------------------------------------------------------------------------------
@@ -58,7 +58,7 @@
     if (!embedded) {
       const response = await fetch("data/" + name, { headers: { Accept: "*/*" } });
       if (!response.ok) throw new Error(name + ": " + response.status);
-      data.stale = response.headers.has("Warning");
+      data.stale[response.headers.has("Warning") ? "add" : "delete"](name);
       return response.arrayBuffer();
     }
     if (!embedded[name]) throw new Error(name + ": not in this copy");
@@ -372,7 +372,7 @@
     const ago = minutes < 120 ? `${minutes} ${t("minAgo")}` : minutes < 2880 ? `${Math.floor(minutes / 60)} ${t("hAgo")}` : `${Math.floor(minutes / 1440)} ${t("dAgo")}`;
     box.textContent = `${t("lastData")} ${dayOf(at)} ${clockOf(at)} · ${ago}`;
     box.classList.toggle("old", minutes > OLD_MINUTES);
-    const alert = data.stale ? t("stale") : minutes > 60 ? `${t("oldData")} ${dayOf(at)} ${clockOf(at)}.` : "";
+    const alert = data.stale.size ? t("stale") : minutes > 60 ? `${t("oldData")} ${dayOf(at)} ${clockOf(at)}.` : "";
     $("alert").textContent = alert; $("alert").hidden = !alert;
   }
 
@@ -781,7 +781,7 @@
         data.days.delete(today());
         await show(today(), null);
       }
-    } catch { data.stale = true; }
+    } catch { data.stale.add("now.json"); }
     drawAge();
   }
 
