@@ -11,7 +11,7 @@ SLOWEST_FIRST = (
     "tests/spark/rebuild/",
     "tests/local/runs/test_demo.py",
     "tests/spark/test_main.py",
-    "tests/delivery/test_steps.py",
+    "tests/delivery/workflows/test_steps.py",
     "tests/simulation/",
     "tests/local/control_plane/",
     "tests/cdk/",

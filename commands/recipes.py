@@ -229,11 +229,11 @@ def _soak(_target: str, options: Options, runner: Runner) -> int:
 
 
 def _pin(_target: str, _options: Options, runner: Runner) -> int:
-    return runner.exec_python("-m", "delivery.base_images")
+    return runner.exec_python("-m", "delivery.dependencies.base_images")
 
 
 def _audit(_target: str, _options: Options, runner: Runner) -> int:
-    return runner.exec_python("-m", "delivery.audit")
+    return runner.exec_python("-m", "delivery.dependencies.audit")
 
 
 Recipe = Callable[[str, Options, Runner], int]

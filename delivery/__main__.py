@@ -19,13 +19,13 @@ from pathlib import Path
 from commands.errors import UsageError
 from commands.interrupts import run_interruptible
 from commands.parsing import Parser, check_environ, make_option_type
-from delivery.applying import approve
+from delivery.approval import approve
 from delivery.drift import report_drift
 from delivery.errors import DeliveryError
-from delivery.marker import AUTHOR
-from delivery.outcome import read_outcome
+from delivery.github.marker import AUTHOR
+from delivery.github.run import Run
+from delivery.plan.outcome import read_outcome
 from delivery.publishing import publish, render_summary
-from delivery.run import Run
 
 PLANS = Path("cdktf.out") / "plans"
 

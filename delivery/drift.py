@@ -1,9 +1,9 @@
 """Keep one issue per environment about infrastructure drift: opened, updated, closed when there is none."""
 
-from delivery.applying import find_reviewed_pull
+from delivery.approval import find_reviewed_pull
 from delivery.errors import DeliveryError
-from delivery.github import GitHub
-from delivery.marker import (
+from delivery.github.client import GitHub
+from delivery.github.marker import (
     AUTHOR,
     MOST,
     MarkedPost,
@@ -12,7 +12,7 @@ from delivery.marker import (
     parse_own_post,
     render_marker,
 )
-from delivery.outcome import Outcome
+from delivery.plan.outcome import Outcome
 
 PURPOSE = "drift"
 

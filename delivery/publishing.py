@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from delivery.acknowledgement import LABELS, find_acknowledgements, is_stale
-from delivery.comments import PURPOSE, upsert_comment
-from delivery.github import GitHub
-from delivery.marker import AUTHOR, MOST, MarkedPost, measure_length, render_marker
-from delivery.outcome import PLAN, Outcome
+from delivery.github.client import GitHub
+from delivery.github.comments import PURPOSE, upsert_comment
+from delivery.github.marker import AUTHOR, MOST, MarkedPost, measure_length, render_marker
+from delivery.github.run import Pull
+from delivery.plan.acknowledgement import LABELS, find_acknowledgements, is_stale
+from delivery.plan.outcome import PLAN, Outcome
 from delivery.pushes import render_changes_since_push
-from delivery.run import Pull
 
 MOST_DESCRIPTION = 140
 SUCCESS, FAILURE, ERROR = "success", "failure", "error"

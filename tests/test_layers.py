@@ -97,13 +97,13 @@ def find_part_imports(package: str) -> dict[str, set[str]]:
     return graph
 
 
-@pytest.mark.parametrize("package", ["cdk", "operate"])
+@pytest.mark.parametrize("package", ["cdk", "delivery", "operate"])
 def test_no_part_of_a_package_depends_on_itself_through_another(package: str) -> None:
     graph = find_part_imports(package)
     assert set(TopologicalSorter(graph).static_order()) == set(graph)
 
 
-@pytest.mark.parametrize("package", ["cdk", "operate"])
+@pytest.mark.parametrize("package", ["cdk", "delivery", "operate"])
 def test_every_part_of_a_package_says_what_it_is_for(package: str) -> None:
     folders = {file.parent for file in FOLDERS[package].rglob("*.py")}
     assert [

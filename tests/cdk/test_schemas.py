@@ -10,7 +10,7 @@ import pytest
 from cdk.schemas import FOLDER, render_all
 from cdk.settings import EnvironmentFile
 from feed.source.folder import SOURCE_KEYS
-from tests.delivery.workflows import run_check
+from tests.delivery.workflows.documents import run_check
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted((ROOT / "environments").glob("*.toml"))

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from delivery.github import GitHub
+from delivery.github.client import GitHub
 
 REPOSITORY = "bikes-lille/vlille"
 TOKEN = "ghs_0123456789abcdefghijklmnopqrstuvwxyz"  # noqa: S105 - the test looks for it in what is printed

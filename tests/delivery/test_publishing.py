@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from delivery.__main__ import main
-from delivery.digest import compute_plan_digest
-from delivery.marker import measure_length, render_marker
+from delivery.github.marker import measure_length, render_marker
+from delivery.plan.digest import compute_plan_digest
 from tests.delivery.conftest import (
     ADA,
     BEGIN,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.delivery.workflows import run_check
+from tests.delivery.workflows.documents import run_check
 from tests.review.conftest import change, plan_document
 
 pytestmark = pytest.mark.local

@@ -17,7 +17,7 @@ from cdk.artifacts.bill_of_materials import (
     write_bills,
 )
 from tests.cdk.conftest import Synthesis
-from tests.delivery.workflows import CHECKS, run_check
+from tests.delivery.workflows.documents import CHECKS, run_check
 
 ONE, TWO = "a" * 64, "b" * 64
 REQUIREMENTS = f"""# made by a tool

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from delivery.acknowledgement import find_acknowledgements
-from delivery.comments import find_comments
 from delivery.errors import DeliveryError
-from delivery.github import GitHub
-from delivery.marker import AUTHOR, MarkedPost
-from delivery.outcome import PLAN, STACKS, Outcome
+from delivery.github.client import GitHub
+from delivery.github.comments import find_comments
+from delivery.github.marker import AUTHOR, MarkedPost
+from delivery.github.run import find_merged_pull
+from delivery.plan.acknowledgement import find_acknowledgements
+from delivery.plan.outcome import PLAN, STACKS, Outcome
 from delivery.publishing import SUCCESS, find_first_shown, judge_outcome
-from delivery.run import find_merged_pull
 
 SHORT = 12
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from delivery.acknowledgement import LABELS, find_acknowledgements, is_stale
+from delivery.plan.acknowledgement import LABELS, find_acknowledgements, is_stale
 
 pytestmark = pytest.mark.unit
 

@@ -19,7 +19,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from cdk.artifacts.bill_of_materials import read_requirements
-from delivery.base_images import ROOT, find_dockerfiles, find_unpinned
+from delivery.dependencies.base_images import ROOT, find_dockerfiles, find_unpinned
 from delivery.errors import DeliveryError
 
 OSV = "https://api.osv.dev/v1"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.delivery.workflows import GITHUB, ROOT, documents, jobs, lines, run_check, steps
+from tests.delivery.workflows.documents import GITHUB, ROOT, documents, jobs, lines, run_check, steps
 
 pytestmark = pytest.mark.local
 

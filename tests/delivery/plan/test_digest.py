@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.digest import compute_plan_digest
 from delivery.errors import DeliveryError
+from delivery.plan.digest import compute_plan_digest
 from tests.delivery.conftest import planned, update
 
 pytestmark = pytest.mark.unit

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from delivery.errors import DeliveryError
-from delivery.github import GitHub, GitHubError, NoResponseError
-from delivery.marker import AUTHOR, MarkedPost, is_same_body, parse_own_post
+from delivery.github.client import GitHub, GitHubError, NoResponseError
+from delivery.github.marker import AUTHOR, MarkedPost, is_same_body, parse_own_post
 
 PURPOSE = "review"
 ROUNDS = 5

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from cdk.artifacts.bill_of_materials import BaseImage
-from delivery.base_images import find_digest, find_dockerfiles, find_unpinned, renew_pins
+from delivery.dependencies.base_images import find_digest, find_dockerfiles, find_unpinned, renew_pins
 from delivery.errors import DeliveryError
 
 pytestmark = pytest.mark.unit

@@ -14,7 +14,7 @@ import requests
 from cdk.artifacts.bill_of_materials import BaseImage, read_base_images
 from delivery.errors import DeliveryError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 REGISTRY = "https://registry-1.docker.io"
 TOKENS = "https://auth.docker.io/token"
 TIMEOUT_S = 30

@@ -13,8 +13,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from delivery.applied import extract_configuration
 from delivery.errors import DeliveryError
+from delivery.plan.configuration import extract_configuration
 
 IDLE = (["no-op"], ["read"])
 UNKNOWN, SENSITIVE, ABSENT = "(known after apply)", "(sensitive)", "(absent)"

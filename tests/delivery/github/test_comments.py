@@ -2,10 +2,10 @@
 
 import pytest
 
-from delivery.comments import ROUNDS, find_comments, upsert_comment
 from delivery.errors import DeliveryError
-from delivery.github import GitHub, GitHubError, NoResponseError
-from delivery.marker import MarkedPost, render_marker
+from delivery.github.client import GitHub, GitHubError, NoResponseError
+from delivery.github.comments import ROUNDS, find_comments, upsert_comment
+from delivery.github.marker import MarkedPost, render_marker
 from tests.delivery.conftest import ADA, BOT, Fault, Repository
 
 pytestmark = pytest.mark.unit

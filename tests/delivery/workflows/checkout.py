@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.cdk.conftest import copy_checkout
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TIMEOUT_S = 120
 TERRAFORM = """#!/bin/sh
 echo "terraform $*" >> "$SITE/asked"

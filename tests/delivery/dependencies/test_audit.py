@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import requests
 
-from delivery import audit
-from delivery.audit import (
+from delivery.dependencies import audit
+from delivery.dependencies.audit import (
     Accepted,
     Finding,
     Pinned,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 GITHUB = ROOT / ".github"
 CHECKS = ROOT / ".cache" / "checkov" / "bin"
 TIMEOUT_S = 60

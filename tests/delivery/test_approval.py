@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from delivery.__main__ import main
-from delivery.digest import compute_plan_digest
-from delivery.marker import render_marker
+from delivery.github.marker import render_marker
+from delivery.plan.digest import compute_plan_digest
 from tests.delivery.conftest import ADA, BOT, MERGE, Repository, event, planned, update, write_review
 
 pytestmark = pytest.mark.unit

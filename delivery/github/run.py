@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from delivery.errors import DeliveryError
-from delivery.github import GitHub
+from delivery.github.client import GitHub
 
 MOST_BYTES = 32 * 1024 * 1024
 NEEDED = ("GITHUB_REPOSITORY", "GITHUB_TOKEN", "GITHUB_EVENT_NAME", "GITHUB_EVENT_PATH", "GITHUB_SHA")

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.marker import MOST, is_same_body, measure_length, parse_own_post, read_marker, render_marker
+from delivery.github.marker import (
+    MOST,
+    is_same_body,
+    measure_length,
+    parse_own_post,
+    read_marker,
+    render_marker,
+)
 from tests.delivery.conftest import ADA, BOT
 
 pytestmark = pytest.mark.unit

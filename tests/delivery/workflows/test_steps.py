@@ -13,8 +13,8 @@ import requests
 
 from local.data_plane.emulators import Emulators
 from tests.delivery.conftest import MERGE, SHA, Repository, event, of_fork, opened, planned, update
-from tests.delivery.site import PROJECT, Site
-from tests.delivery.workflows import lines
+from tests.delivery.workflows.checkout import PROJECT, Site
+from tests.delivery.workflows.documents import lines
 from tests.operate.conftest import Google, empty_project
 
 pytestmark = pytest.mark.emulator

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from delivery.errors import DeliveryError
-from delivery.github import ATTEMPTS, GitHub, GitHubError, NoResponseError
+from delivery.github.client import ATTEMPTS, GitHub, GitHubError, NoResponseError
 from tests.delivery.conftest import BEGIN, REPOSITORY, TOKEN, Fault, Repository
 
 pytestmark = pytest.mark.unit
@@ -151,7 +151,7 @@ def test_a_rejected_call_is_reported_with_its_remedy(
 def test_a_response_that_is_too_large_is_not_read_to_its_end(
     github: GitHub, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("delivery.github.MOST_BYTES", 1000)
+    monkeypatch.setattr("delivery.github.client.MOST_BYTES", 1000)
     repository.faults[PULL] = [Fault(200, {"text": "x" * 100_000})]
     with pytest.raises(DeliveryError, match="is larger than 1000 bytes"):
         github.get("pulls/7")

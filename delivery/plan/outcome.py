@@ -4,9 +4,9 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from delivery.acknowledgement import LABELS
-from delivery.digest import compute_plan_digest, compute_text_digest
 from delivery.errors import DeliveryError
+from delivery.plan.acknowledgement import LABELS
+from delivery.plan.digest import compute_plan_digest, compute_text_digest
 
 FORMAT = 2
 PLAN, STACKS = "plan", "stacks"
