@@ -4,10 +4,10 @@ publish   write the review of ENV into its pull request: one comment, one commit
 approve   on main: fail unless the plan is the reviewed one, or the one that REVIEWED names
 drift     open, update or close the one issue about infrastructure drift of ENV
 confirm   fail unless NAME is the environment's name
-signin    fail if the variables are missing by which a job authenticates as a service account
+signin    fail if a variable is missing that a job needs to authenticate as a service account
 
 They read the files that `make plan` or `make compare` wrote to cdktf.out/plans/ENV. User input reaches them as
-environment variables, never as words of a shell. Exit status: 0, or 1 with one message.
+environment variables, never as part of a shell command. Exit status: 0, or 1 with one message.
 """
 
 import argparse
@@ -54,20 +54,18 @@ def _parse(words: Sequence[str] | None, environ: Mapping[str, str]) -> argparse.
         "--env", type=make_option_type("ENV", environ), required=True, metavar="ENV", help="the environment"
     )
     parser.add_argument(
-        "--plans", type=Path, default=PLANS, metavar="FOLDER", help=f"where plans lie ({PLANS})"
+        "--plans", type=Path, default=PLANS, metavar="FOLDER", help=f"the folder of the plans ({PLANS})"
     )
-    parser.add_argument("--author", default=AUTHOR, help=f"as whom the token writes ({AUTHOR})")
+    parser.add_argument("--author", default=AUTHOR, help=f"the login of the token ({AUTHOR})")
     return parser.parse_args(words)
 
 
 def _publish(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
     run, outcome = Run.from_environment(environ), read_outcome(options.plans / options.env)
-    github = run.github()
-    pull = run.pull(github)
+    github = run.make_client()
+    pull = run.find_pull(github)
     if pull is None or not pull.current:
-        print(
-            "the pull request was closed, or pushed to again, since this run began: its review is left to others"
-        )
+        print("the pull request was closed, or pushed to again, since this run began: nothing is published")
         return
     comment, verdict = publish(github, pull, options.env, outcome, run_url=run.url, author=options.author)
     run.write_summary(render_summary(outcome, verdict))
@@ -78,7 +76,7 @@ def _approve(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
     run, outcome = Run.from_environment(environ), read_outcome(options.plans / options.env)
     try:
         approval = approve(
-            run.github(),
+            run.make_client(),
             run.sha,
             options.env,
             outcome,
@@ -95,7 +93,9 @@ def _approve(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
 
 def _drift(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
     run, outcome = Run.from_environment(environ), read_outcome(options.plans / options.env)
-    print(report_drift(run.github(), run.sha, options.env, outcome, run_url=run.url, author=options.author))
+    print(
+        report_drift(run.make_client(), run.sha, options.env, outcome, run_url=run.url, author=options.author)
+    )
 
 
 def _confirm(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
@@ -104,14 +104,14 @@ def _confirm(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
         raise DeliveryError(
             f"found {typed[:40]!r} as the environment's name, expected {options.env!r}: nothing was touched"
         )
-    print(f"{options.env} is meant")
+    print(f"{options.env}: the name is confirmed")
 
 
 def _signin(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
     known = {"CI_PROVIDER": "ci_provider", "CI_ACCOUNT": "ci_reader or ci_deployer"}
     if missing := [output for name, output in known.items() if not environ.get(name, "").strip()]:
         raise DeliveryError(
-            f"this repository does not know {' and '.join(missing)} of {options.env}: run `make bootstrap "
+            f"this repository has no variables for {' and '.join(missing)} of {options.env}: run `make bootstrap "
             f"ENV={options.env}` with [ci] in environments/{options.env}.toml, and set the outputs as variables of the "
             "repository (docs/ci.md)"
         )

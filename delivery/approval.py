@@ -40,7 +40,7 @@ def approve(
     if named:
         if named.strip().lower() != outcome.digest:
             raise DeliveryError(
-                f"the plan of {environment} is not the one that was named: found {outcome.digest[:SHORT]}…, named "
+                f"the plan of {environment} is not the named one: found {outcome.digest[:SHORT]}…, named "
                 f"{named.strip()[:SHORT]!r}; {by_hand}"
             )
         return Approval(f"{environment}: this is the plan {outcome.digest[:SHORT]}… that was named")
@@ -65,11 +65,11 @@ def approve(
             f"as it was; {by_hand}"
         )
     shown = find_first_shown(comment, outcome, github.now)
-    events = list(github.pages(f"issues/{pull.number}/events")) if outcome.acknowledge else []
+    events = list(github.list_items(f"issues/{pull.number}/events")) if outcome.acknowledge else []
     found = find_acknowledgements(pull.labels, events, shown)
     if judge_outcome(outcome, found).state != SUCCESS:
-        left = " and ".join(each for each in outcome.acknowledge if each not in found)
-        raise DeliveryError(f"nobody acknowledged {left} of {environment} in #{pull.number}: {by_hand}")
+        missing = " and ".join(each for each in outcome.acknowledge if each not in found)
+        raise DeliveryError(f"nobody acknowledged {missing} of {environment} in #{pull.number}: {by_hand}")
     return Approval(
         f"{environment}: this is the plan {outcome.digest[:SHORT]}… that was reviewed in #{pull.number}"
     )

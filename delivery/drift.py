@@ -20,12 +20,12 @@ PURPOSE = "drift"
 def find_issues(github: GitHub, environment: str, author: str = AUTHOR) -> list[MarkedPost]:
     """Return the workflow's open issues of an environment, oldest first."""
     found = [
-        one
-        for each in github.pages("issues", state="open", sort="created", direction="asc")
+        post
+        for each in github.list_items("issues", state="open", sort="created", direction="asc")
         if "pull_request" not in each
-        and (one := parse_own_post(each, "number", PURPOSE, environment, author))
+        and (post := parse_own_post(each, "number", PURPOSE, environment, author))
     ]
-    return sorted(found, key=lambda one: one.number)
+    return sorted(found, key=lambda post: post.number)
 
 
 def report_drift(
@@ -38,15 +38,15 @@ def report_drift(
     run = f"[a run]({run_url})" if run_url else "a run"
     waiting = None if outcome.empty else find_reviewed_pull(github, sha, environment, outcome, author)
     if outcome.empty or waiting:
-        as_it_is = "no drift" if outcome.empty else f"no drift; what #{waiting} changes is not deployed yet"
+        finding = "no drift" if outcome.empty else f"no drift; what #{waiting} changes is not deployed yet"
         for each in found:
-            _close_issue(github, each.number, f"Gone: {run} found {as_it_is}.")
-        return f"{environment}: {as_it_is}" + (f"; #{found[0].number} is closed" if found else "")
+            _close_issue(github, each.number, f"Gone: {run} found {finding}.")
+        return f"{environment}: {finding}" + (f"; #{found[0].number} is closed" if found else "")
     text = _render_issue(environment, outcome, run)
     if not found:
         title = f"{environment} differs from main"
-        made = github.post("issues", {"title": title, "body": text})
-        return f"{environment}: drift; #{made['number']} is opened"
+        created = github.post("issues", {"title": title, "body": text})
+        return f"{environment}: drift; #{created['number']} is opened"
     first = found[0]
     if not is_same_body(first.body, text):
         github.patch(f"issues/{first.number}", {"body": text})
@@ -71,5 +71,5 @@ def _render_issue(environment: str, outcome: Outcome, run: str) -> str:
     return (
         text
         if measure_length(text) <= MOST
-        else f"{first}\n{why}\n\nThe review is too long for here; see {run}.\n"
+        else f"{first}\n{why}\n\nThe review is longer than an issue may be; see {run}.\n"
     )

@@ -28,7 +28,7 @@ def publish(
     github: GitHub, pull: Pull, environment: str, outcome: Outcome, *, run_url: str, author: str = AUTHOR
 ) -> tuple[MarkedPost, Verdict]:
     """Write the comment and the status of one environment. Raises DeliveryError."""
-    events = list(github.pages(f"issues/{pull.number}/events")) if outcome.acknowledge else []
+    events = list(github.list_items(f"issues/{pull.number}/events")) if outcome.acknowledge else []
     now = github.now
     verdict = Verdict(ERROR, "")
 
@@ -37,10 +37,10 @@ def publish(
         shown = find_first_shown(present, outcome, now)
         found = find_acknowledgements(pull.labels, events, shown)
         verdict = judge_outcome(outcome, found, pull.labels)
-        since = ""
+        since_push = ""
         if present and outcome.markdown:
             same_plan = present.fields.get(outcome.kind) == outcome.digest
-            since = render_changes_since_push(present.body, outcome.markdown, same_plan=same_plan)
+            since_push = render_changes_since_push(present.body, outcome.markdown, same_plan=same_plan)
         return render_comment(
             pull,
             environment,
@@ -49,7 +49,7 @@ def publish(
             shown=shown,
             verdict=verdict,
             run_url=run_url,
-            since=since,
+            since_push=since_push,
         )
 
     comment = upsert_comment(github, pull.number, environment, compose, author)
@@ -64,7 +64,7 @@ def publish(
 
 
 def find_first_shown(present: MarkedPost | None, outcome: Outcome, now: datetime) -> datetime:
-    """Return since when this plan is shown: an older label was set for another plan."""
+    """Return when the comment first showed this plan: a label that was set earlier was for another plan."""
     if present and outcome.digest and present.fields.get(outcome.kind) == outcome.digest:
         try:
             return datetime.fromisoformat(present.fields["shown"])
@@ -79,11 +79,11 @@ def judge_outcome(outcome: Outcome, found: Mapping[str, str], labels: Iterable[s
         return Verdict(ERROR, outcome.refused)
     if outcome.refused:
         return Verdict(ERROR, f"the plan must not be applied: {outcome.refused}")
-    if left := [each for each in outcome.acknowledge if each not in found]:
-        verb = "set again" if any(is_stale(each, labels, found) for each in left) else "set"
+    if missing := [each for each in outcome.acknowledge if each not in found]:
+        verb = "set again" if any(is_stale(each, labels, found) for each in missing) else "set"
         return Verdict(
             FAILURE,
-            f"{' and '.join(left)}: {verb} the label {' and '.join(LABELS[each] for each in left)}",
+            f"{' and '.join(missing)}: {verb} the label {' and '.join(LABELS[each] for each in missing)}",
         )
     if outcome.acknowledge:
         return Verdict(SUCCESS, f"{' and '.join(outcome.acknowledge)}: acknowledged")
@@ -99,26 +99,24 @@ def render_comment(
     shown: datetime,
     verdict: Verdict,
     run_url: str,
-    since: str = "",
+    since_push: str = "",
 ) -> str:
-    """Return the comment within GitHub's limit of length. `since` says what changed since the last push."""
+    """Return the comment, within GitHub's limit of length. `since_push` is the section about the last push."""
     fields = {outcome.kind: outcome.digest, "shown": f"{shown.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}
-    first = render_marker(PURPOSE, environment, **({} if not outcome.digest else fields))
+    marker = render_marker(PURPOSE, environment, **({} if not outcome.digest else fields))
     run = f"[the run]({run_url})" if run_url else "the run"
-    text = (
+    review = (
         outcome.markdown.strip() or f"### `{environment}`: no review\n\n{outcome.refused}; {run} says which."
     )
-    last = "\n\n".join([*_render_gate(outcome, found, pull.labels), _render_footer(pull, outcome, run)])
-    for content in (f"{text}\n\n{since}", text) if since else (text,):
-        whole = f"{first}\n{content}\n\n{last}\n"
-        if measure_length(whole) <= MOST:
-            return whole
-    headline = text.partition("\n")[0]
+    ending = "\n\n".join([*_render_gate(outcome, found, pull.labels), _render_footer(pull, outcome, run)])
+    for content in (f"{review}\n\n{since_push}", review) if since_push else (review,):
+        comment = f"{marker}\n{content}\n\n{ending}\n"
+        if measure_length(comment) <= MOST:
+            return comment
+    headline = review.partition("\n")[0]
     if measure_length(headline) > MOST // 2:
         headline = f"### `{environment}`"
-    return (
-        f"{first}\n{headline}\n\nThe review is longer than a comment may be; {run} has all of it.\n\n{last}\n"
-    )
+    return f"{marker}\n{headline}\n\nThe review is longer than a comment may be; {run} has all of it.\n\n{ending}\n"
 
 
 def _render_gate(outcome: Outcome, found: Mapping[str, str], labels: Iterable[str]) -> list[str]:
@@ -129,8 +127,8 @@ def _render_gate(outcome: Outcome, found: Mapping[str, str], labels: Iterable[st
             lines.append(f"✅ **{what}**: acknowledged by `{found[what]}`, by the label `{label}`.")
         elif is_stale(what, labels, found):
             lines.append(
-                f"⛔ **{what}**: the label `{label}` was set while another plan was shown. Read this one, then take "
-                "the label off and set it again."
+                f"⛔ **{what}**: the label `{label}` was set while another plan was shown. Read this one, then remove "
+                "the label and set it again."
             )
         else:
             lines.append(
@@ -140,13 +138,13 @@ def _render_gate(outcome: Outcome, found: Mapping[str, str], labels: Iterable[st
 
 
 def _render_footer(pull: Pull, outcome: Outcome, run: str) -> str:
-    told = f"{pull.sha[:12]}, planned in {run}"
+    source = f"{pull.sha[:12]}, planned in {run}"
     if outcome.kind != PLAN:
-        told = (
+        source = (
             f"{pull.sha[:12]}, as the fork's own run synthesized it, compared with main in {run}. Nothing of it is "
             "deployed before somebody has read a plan"
         )
-    return f"<sub>{told}. This comment is updated in place.</sub>"
+    return f"<sub>{source}. This comment is updated in place.</sub>"
 
 
 def render_summary(outcome: Outcome, verdict: Verdict) -> str:

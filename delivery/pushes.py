@@ -9,24 +9,24 @@ MOST = 20
 SHORTEST_SHA = 12
 
 
-def render_changes_since_push(present: str, text: str, *, same_plan: bool) -> str:
-    """Return the differences between the present comment and a new review as Markdown; empty if there are none.
+def render_changes_since_push(previous: str, current: str, *, same_plan: bool) -> str:
+    """Return the differences between the previous comment and a new review as Markdown; empty if there are none.
 
     If the comment is written again for the same plan, as after a label, it keeps its section.
     """
     if same_plan:
-        kept = SECTION.search(present)
+        kept = SECTION.search(previous)
         return kept[0].strip() if kept else ""
-    old, new = list_finding_rows(present), list_finding_rows(text)
+    old, new = list_finding_rows(previous), list_finding_rows(current)
     if not old and not new:
         return ""
-    come = [row for row in new if row not in set(old)]
-    gone = [row for row in old if row not in set(new)]
-    if not come and not gone:
+    added = [row for row in new if row not in set(old)]
+    removed = [row for row in old if row not in set(new)]
+    if not added and not removed:
         return f"{BEGIN}\n**Since the last push:** the same findings.\n{END}"
-    lines = [*(f"| new | {row}" for row in come), *(f"| no longer | {row}" for row in gone)]
+    lines = [*(f"| new | {row}" for row in added), *(f"| no longer | {row}" for row in removed)]
     more = [f"\nand {len(lines) - MOST} more."] if len(lines) > MOST else []
-    counted = f"{len(come)} new, {len(gone)} no longer there"
+    counted = f"{len(added)} new, {len(removed)} no longer there"
     table = [
         "| | severity | where | what happens | can it be undone? |",
         "|---|---|---|---|---|",

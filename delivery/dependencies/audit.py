@@ -107,59 +107,59 @@ def find_vulnerabilities(packages: Iterable[Pinned], session: requests.Session) 
     """Return OSV's vulnerabilities of the packages, in their order. Raises DeliveryError."""
     found = []
     details: dict[str, dict[str, Any]] = {}
-    for some in batched(packages, QUERIES, strict=False):
-        for package, ids in zip(some, _query(some, session), strict=True):
+    for batch in batched(packages, QUERIES, strict=False):
+        for package, ids in zip(batch, _query_ids(batch, session), strict=True):
             for each in ids:
                 if each not in details:
                     details[each] = _call(session, "GET", f"vulns/{each}")
                 if "withdrawn" not in details[each]:
-                    found.append(_finding(package, details[each]))
+                    found.append(_make_finding(package, details[each]))
     return found
 
 
-def _query(packages: Sequence[Pinned], session: requests.Session) -> list[list[str]]:
+def _query_ids(packages: Sequence[Pinned], session: requests.Session) -> list[list[str]]:
     """Return the IDs of each package's vulnerabilities; long lists are paged."""
     found: list[list[str]] = [[] for _ in packages]
-    left: dict[int, str] = dict.fromkeys(range(len(packages)), "")
+    page_tokens: dict[int, str] = dict.fromkeys(range(len(packages)), "")
     for _ in range(MOST_PAGES):
-        if not left:
+        if not page_tokens:
             return found
-        order = list(left)
+        order = list(page_tokens)
         queries = [
             {
                 "version": packages[n].version,
                 "package": {"name": packages[n].name, "ecosystem": packages[n].ecosystem},
             }
-            | ({"page_token": left[n]} if left[n] else {})
+            | ({"page_token": page_tokens[n]} if page_tokens[n] else {})
             for n in order
         ]
         results = _call(session, "POST", "querybatch", {"queries": queries}).get("results", [])
         if len(results) != len(order):
             raise DeliveryError(
-                f"osv.dev gave {len(results)} results for {len(order)} packages: run the audit again"
+                f"osv.dev returned {len(results)} results for {len(order)} packages: run the audit again"
             )
-        left = {}
+        page_tokens = {}
         for n, result in zip(order, results, strict=True):
             found[n] += [str(each["id"]) for each in (result or {}).get("vulns", [])]
             if token := (result or {}).get("next_page_token"):
-                left[n] = token
-    raise DeliveryError(f"osv.dev gave more than {MOST_PAGES} pages for one package: run the audit again")
+                page_tokens[n] = token
+    raise DeliveryError(f"osv.dev returned more than {MOST_PAGES} pages for one package: run the audit again")
 
 
 def _call(session: requests.Session, method: str, path: str, body: Any = None) -> dict[str, Any]:
     try:
-        answer = session.request(method, f"{OSV}/{path}", json=body, timeout=TIMEOUT_S)
-        answer.raise_for_status()
-        document: dict[str, Any] = answer.json()
+        response = session.request(method, f"{OSV}/{path}", json=body, timeout=TIMEOUT_S)
+        response.raise_for_status()
+        document: dict[str, Any] = response.json()
     except (requests.RequestException, ValueError) as error:
         raise DeliveryError(
-            f"osv.dev does not respond as expected to {method} {path} ({type(error).__name__}), so nothing is known of "
-            "vulnerabilities: look at this machine's connection and proxy, then run `make audit` again"
+            f"{method} {path} of osv.dev failed ({type(error).__name__}), so nothing is known of "
+            "vulnerabilities: check this host's connection and proxy, then run `make audit` again"
         ) from None
     return document
 
 
-def _finding(package: Pinned, document: dict[str, Any]) -> Finding:
+def _make_finding(package: Pinned, document: dict[str, Any]) -> Finding:
     ranges = [
         event["fixed"]
         for affected in document.get("affected", [])
@@ -174,11 +174,11 @@ def _finding(package: Pinned, document: dict[str, Any]) -> Finding:
     return Finding(package, ids, summary, tuple(dict.fromkeys(ranges)))
 
 
-def judge(
+def classify_findings(
     findings: Iterable[Finding], accepted: Iterable[Accepted], today: date
 ) -> tuple[list[str], list[str]]:
     """Return what fails the audit, and what is only reported: accepted findings and unused entries."""
-    failing, told = [], []
+    failing, notes = [], []
     unused = {(each.id, each.package): each for each in accepted}
     by_id = dict(unused)
     for finding in findings:
@@ -191,11 +191,11 @@ def judge(
         if entry.expires < today:
             failing.append(f"{finding}; it was accepted until {entry.expires}: {entry.reason}")
         else:
-            told.append(f"accepted until {entry.expires}: {finding}; {entry.reason}")
-    told += [
+            notes.append(f"accepted until {entry.expires}: {finding}; {entry.reason}")
+    notes += [
         f"{id_} of {package} is not found any more: remove it from accepted.toml" for id_, package in unused
     ]
-    return failing, told
+    return failing, notes
 
 
 def main() -> int:
@@ -208,10 +208,10 @@ def main() -> int:
     except DeliveryError as error:
         print(error, file=sys.stderr)
         return 1
-    failing, told = judge(findings, accepted, datetime.now(UTC).date())
+    failing, notes = classify_findings(findings, accepted, datetime.now(UTC).date())
     failing += find_unpinned(find_dockerfiles())
     counted = f"{len(packages)} pinned packages, {len(failing)} findings that are not accepted"
-    print("\n".join([*told, *failing, counted]))
+    print("\n".join([*notes, *failing, counted]))
     if failing:
         print(NEXT, file=sys.stderr)
     return 1 if failing else 0

@@ -1,7 +1,7 @@
 """The base images of the Dockerfiles, pinned by digest: `make pin` writes or renews the digests.
 
 A tag can be moved to another image, a digest cannot. The digest is that of the tag's image index, which has an image
-for each kind of machine. https://distribution.github.io/distribution/spec/api/#digest-header
+for each CPU architecture. https://distribution.github.io/distribution/spec/api/#digest-header
 """
 
 import re
@@ -90,12 +90,12 @@ def find_digest(image: BaseImage, session: requests.Session) -> str:
         ) from None
     except (requests.RequestException, ValueError, KeyError, TypeError) as error:
         raise DeliveryError(
-            f"{what}: registry-1.docker.io does not respond as expected ({type(error).__name__}); look at this "
-            "machine's connection and proxy, then run `make pin` again"
+            f"{what}: registry-1.docker.io did not respond as expected ({type(error).__name__}); check this "
+            "host's connection and proxy, then run `make pin` again"
         ) from None
     digest = response.headers.get("Docker-Content-Digest", "")
     if not DIGEST.fullmatch(digest):
-        raise DeliveryError(f"{what}: the registry gave {digest[:80]!r} for a digest")
+        raise DeliveryError(f"{what}: the registry returned {digest[:80]!r} instead of a digest")
     return digest
 
 

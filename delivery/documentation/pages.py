@@ -37,22 +37,22 @@ def find_pages(root: Path = ROOT) -> dict[str, str]:
 
 def read_navigation(configuration: Path = CONFIGURATION) -> list[str]:
     """Return the pages that the navigation lists, in its order."""
-    return list(_pages_of(tomllib.loads(configuration.read_text("utf-8"))["project"]["nav"]))
+    return list(_iterate_pages(tomllib.loads(configuration.read_text("utf-8"))["project"]["nav"]))
 
 
-def _pages_of(entry: Any) -> Iterator[str]:
+def _iterate_pages(entry: Any) -> Iterator[str]:
     match entry:
         case str():
             yield entry
         case list():
             for each in entry:
-                yield from _pages_of(each)
+                yield from _iterate_pages(each)
         case dict():
-            yield from _pages_of(list(entry.values()))
+            yield from _iterate_pages(list(entry.values()))
 
 
 def copy_pages(folder: Path, root: Path = ROOT) -> None:
-    """Write every page and picture into `folder`, with links that hold there."""
+    """Write every page and picture into `folder`, with links adapted to the site."""
     pages = find_pages(root)
     for name, page in pages.items():
         target = folder / page

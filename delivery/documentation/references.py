@@ -47,16 +47,18 @@ def write_references(root: Path = ROOT) -> None:
 
 def render_outputs() -> str:
     """Return the page of the stacks' outputs."""
-    return _page(
+    return _render_page(
         "Stack outputs",
-        _prose(
+        _wrap_text(
             f"`make outputs ENV=dev` prints the outputs of a deployed environment, with `TO={LOCAL_TARGET}` those of "
             "the local environment. [Operate an environment](../operate.md) shows how to use them."
         ),
-        _table(("output", "what it is"), ((f"`{name}`", text) for name, text in OUTPUTS.items())),
+        _render_table(("output", "what it is"), ((f"`{name}`", text) for name, text in OUTPUTS.items())),
         "## Outputs of the bootstrap",
         "`make bootstrap ENV=dev` prints these. [CI on GitHub](../ci.md#set-it-up) says where they go.",
-        _table(("output", "what it is"), ((f"`{name}`", text) for name, text in BOOTSTRAP_OUTPUTS.items())),
+        _render_table(
+            ("output", "what it is"), ((f"`{name}`", text) for name, text in BOOTSTRAP_OUTPUTS.items())
+        ),
     )
 
 
@@ -66,20 +68,20 @@ def render_outputs() -> str:
 def render_commands(makefile: str, project: Project) -> str:
     """Return the page of make targets and options, of the Makefile's sections and the tables of `commands`."""
     sections = []
-    for title, targets in _sections(makefile):
-        rows = ((f"`make {target}`", text, _options_of(target)) for target, text in targets)
+    for title, targets in _iterate_sections(makefile):
+        rows = ((f"`make {target}`", text, _render_options(target)) for target, text in targets)
         sections += [
             f"## {title[0].upper()}{title[1:]}",
-            _table(("command", "what it does", "options"), rows),
+            _render_table(("command", "what it does", "options"), rows),
         ]
     options = ((f"`{name}`", text, describe_accepted(name, project)) for name, text in DESCRIPTIONS.items())
-    return _page(
+    return _render_page(
         "Commands",
-        _prose(
+        _wrap_text(
             "Every command is a make target. Options are typed behind the target, as in `make deploy ENV=dev`. All "
             "options are checked before anything else happens; an option that the target does not accept is an error."
         ),
-        _prose(
+        _wrap_text(
             "**Bold** options are required. `ENV` is required where a command changes something in Google Cloud; "
             f"everywhere else, and with `TO={LOCAL_TARGET}`, the default is `{DEFAULT_ENVIRONMENT}`. With "
             f"`TO={LOCAL_TARGET}`, all commands but `make sql` and `make export` also accept "
@@ -89,17 +91,19 @@ def render_commands(makefile: str, project: Project) -> str:
         *sections,
         "## Options",
         "Every target accepts `PYTHON`, which matters to the first one that runs: it creates `.venv`.",
-        _table(("option", "meaning", "accepted"), options),
+        _render_table(("option", "meaning", "accepted"), options),
         "## Environment variables",
-        _prose(
+        _wrap_text(
             "The project reads these and no other variable that begins with `VLILLE_`. Commands set the last group for "
             "the programs that they start."
         ),
-        _table(("variable", "effect"), ((f"`{name}`", text) for name, text in VARIABLE_DESCRIPTIONS.items())),
+        _render_table(
+            ("variable", "effect"), ((f"`{name}`", text) for name, text in VARIABLE_DESCRIPTIONS.items())
+        ),
     )
 
 
-def _sections(makefile: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+def _iterate_sections(makefile: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     for part in re.split(r"^# --- ", makefile, flags=re.MULTILINE)[1:]:
         title = part.partition("\n")[0].rstrip(" -")
         targets = re.findall(r"^([a-z]+):.*?## (.*)$", part, re.MULTILINE)
@@ -107,7 +111,7 @@ def _sections(makefile: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
             yield title, targets
 
 
-def _options_of(target: str) -> str:
+def _render_options(target: str) -> str:
     required = {*TARGETS[target].required, *(["ENV"] if TARGETS[target].changes else [])}
     accepted = TARGETS[target].options
     shown = (
@@ -128,11 +132,11 @@ def render_errors(root: Path = ROOT) -> str:
     events = (
         (f"`{name}`", meaning, advice, by_event.get(name, "")) for name, (meaning, advice) in EVENTS.items()
     )
-    return _page(
+    return _render_page(
         "Errors",
         "A message says what failed, why, and what to do next. This page adds what holds for all messages of a kind.",
         "## Exit statuses",
-        _table(
+        _render_table(
             ("status", "meaning"),
             (
                 ("0", "success"),
@@ -143,21 +147,21 @@ def render_errors(root: Path = ROOT) -> str:
         ),
         "GNU make itself reports status 2 for every target that fails, and prints the status of the command before it.",
         "## Errors of commands",
-        *_error_tables(find_errors(list_modules(COMMANDS, root))),
+        *_render_error_tables(find_errors(list_modules(COMMANDS, root))),
         "## Errors of workloads",
         "They are in the logs: `make logs`, or `.local/dev/logs` of a local run.",
-        *_error_tables(find_errors(list_modules(WORKLOADS, root))),
+        *_render_error_tables(find_errors(list_modules(WORKLOADS, root))),
         "## Log events",
-        _prose(
+        _wrap_text(
             'In Cloud Logging, `jsonPayload.event="schema_drift"` finds the lines of an event. An event with an alert '
             "sends an e-mail."
         ),
-        _table(("event", "meaning", "what to do", "alert"), events),
+        _render_table(("event", "meaning", "what to do", "alert"), events),
         "## Alerts",
         "Policies of Cloud Monitoring, with the text that the e-mail has; `…` stands for a value of the settings.",
-        _table(("alert", "text"), ((alert.title, alert.text) for alert in alerts)),
+        _render_table(("alert", "text"), ((alert.title, alert.text) for alert in alerts)),
         "## Reasons in the quarantine",
-        _prose(
+        _wrap_text(
             "[Feeds](../feeds.md#when-a-response-is-not-like-the-sample) lists the reasons of rejected records, values "
             "and responses, [GBFS systems](../gbfs.md#rejected-records-and-values) those of GBFS files."
         ),
@@ -174,7 +178,7 @@ def list_modules(packages: Iterable[str], root: Path = ROOT) -> dict[str, Path]:
     return modules
 
 
-def _error_tables(errors: Iterable[ErrorClass]) -> Iterator[str]:
+def _render_error_tables(errors: Iterable[ErrorClass]) -> Iterator[str]:
     packages: dict[str, dict[str, ErrorClass]] = {}
     for error in errors:
         packages.setdefault(error.package, {})[error.name] = error
@@ -182,14 +186,14 @@ def _error_tables(errors: Iterable[ErrorClass]) -> Iterator[str]:
         rows = [
             (f"`{error.name}`", error.meaning, advice)
             for error in known.values()
-            if (advice := _advice(error, known))
+            if (advice := _find_advice(error, known))
         ]
         if rows:
             yield f"### `{package}`"
-            yield _table(("error", "meaning", "what to do"), rows)
+            yield _render_table(("error", "meaning", "what to do"), rows)
 
 
-def _advice(error: ErrorClass, known: Mapping[str, ErrorClass]) -> str:
+def _find_advice(error: ErrorClass, known: Mapping[str, ErrorClass]) -> str:
     """Return what to do about an error, or of which error it is a kind; nothing for one that no user meets."""
     if error.what_to_do:
         return f"{error.what_to_do[0].upper()}{error.what_to_do[1:]}"
@@ -199,15 +203,15 @@ def _advice(error: ErrorClass, known: Mapping[str, ErrorClass]) -> str:
     return f"As for `{base.name}`." if base else ""
 
 
-def _page(title: str, *parts: str) -> str:
+def _render_page(title: str, *parts: str) -> str:
     return "\n\n".join((f"# {title}", GENERATED, *parts)) + "\n"
 
 
-def _prose(text: str) -> str:
+def _wrap_text(text: str) -> str:
     return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
-def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def _render_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     head = list(header)
     lines = [head, ["---"] * len(head), *(list(row) for row in rows)]
     return "\n".join(f"| {' | '.join(cell.replace('|', ESCAPED_BAR) for cell in line)} |" for line in lines)

@@ -38,7 +38,7 @@ class Alert:
 def find_errors(files: Mapping[str, Path]) -> list[ErrorClass]:
     """Return the public exceptions of modules, given by their dotted names, in the order of the modules."""
     classes = [
-        (package_of(module), node)
+        (get_package(module), node)
         for module, file in files.items()
         for node in _parse(file).body
         if isinstance(node, ast.ClassDef)
@@ -46,10 +46,10 @@ def find_errors(files: Mapping[str, Path]) -> list[ErrorClass]:
     # A name may be used in several packages: a base is looked up in the same one first.
     errors: dict[tuple[str, str], ErrorClass] = {}
     while found := {
-        (package, node.name): _error_class(package, node, base)
+        (package, node.name): _make_error_class(package, node, base)
         for package, node in classes
         if (package, node.name) not in errors
-        for base in map(_last_name, node.bases)
+        for base in map(_get_last_name, node.bases)
         if base in BUILTIN_ERRORS or any(name == base for _, name in errors)
     }:
         errors |= found
@@ -61,7 +61,7 @@ def find_errors(files: Mapping[str, Path]) -> list[ErrorClass]:
     return [each for each in ordered if not each.name.startswith("_")]
 
 
-def _error_class(package: str, node: ast.ClassDef, base: str) -> ErrorClass:
+def _make_error_class(package: str, node: ast.ClassDef, base: str) -> ErrorClass:
     paragraphs = [" ".join(each.split()) for each in (ast.get_docstring(node) or "").split("\n\n")]
     advice = [each.removeprefix(WHAT_TO_DO) for each in paragraphs if each.startswith(WHAT_TO_DO)]
     return ErrorClass(package, node.name, base, paragraphs[0], " ".join(advice))
@@ -70,7 +70,7 @@ def _error_class(package: str, node: ast.ClassDef, base: str) -> ErrorClass:
 def find_handled_errors(file: Path) -> set[str]:
     """Return the names of the project's exceptions that a module's `except` clauses name."""
     names = {
-        _last_name(each)
+        _get_last_name(each)
         for handler in ast.walk(_parse(file))
         if isinstance(handler, ast.ExceptHandler) and handler.type is not None
         for each in (handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type])
@@ -84,12 +84,12 @@ def find_events(files: Mapping[str, Path]) -> dict[str, set[str]]:
     for module, file in files.items():
         for function in ast.walk(_parse(file)):
             if isinstance(function, ast.FunctionDef):
-                for name in _events_of(function):
-                    found.setdefault(name, set()).add(package_of(module))
+                for name in _iterate_events(function):
+                    found.setdefault(name, set()).add(get_package(module))
     return found
 
 
-def _events_of(function: ast.FunctionDef) -> Iterator[str]:
+def _iterate_events(function: ast.FunctionDef) -> Iterator[str]:
     assigned = {
         target.id: node.value
         for node in ast.walk(function)
@@ -106,21 +106,21 @@ def _events_of(function: ast.FunctionDef) -> Iterator[str]:
                 ):
                     for each in keywords:
                         if each.arg == "event":
-                            yield from _literals(each.value, {})
+                            yield from _list_literals(each.value, {})
             # collector.reporting yields the event and the message of each problem, and logs all of them as errors.
             case ast.Yield(value=ast.Tuple(elts=[event, ast.JoinedStr()])):
-                yield from _literals(event, assigned)
+                yield from _list_literals(event, assigned)
 
 
-def _literals(node: ast.expr, assigned: Mapping[str, ast.expr]) -> list[str]:
+def _list_literals(node: ast.expr, assigned: Mapping[str, ast.expr]) -> list[str]:
     """Return the texts that an expression may have; variables have what was assigned to them."""
     match node:
         case ast.Constant(value=str(text)):
             return [text]
         case ast.IfExp(body=body, orelse=orelse):
-            return [*_literals(body, assigned), *_literals(orelse, assigned)]
+            return [*_list_literals(body, assigned), *_list_literals(orelse, assigned)]
         case ast.Name(id=name) if name in assigned:
-            return _literals(assigned[name], {})
+            return _list_literals(assigned[name], {})
     return []
 
 
@@ -152,12 +152,12 @@ def render_text(node: ast.expr) -> str:
     return "…"
 
 
-def package_of(module: str) -> str:
+def get_package(module: str) -> str:
     """Return the first name of a dotted one."""
     return module.partition(".")[0]
 
 
-def _last_name(node: ast.expr) -> str:
+def _get_last_name(node: ast.expr) -> str:
     match node:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return name

@@ -14,11 +14,11 @@ GONE = (404, 410)
 def find_comments(github: GitHub, pull: int, environment: str, author: str = AUTHOR) -> list[MarkedPost]:
     """Return the workflow's comments of an environment, oldest first; more than one if two jobs wrote at once."""
     found = [
-        one
-        for each in github.pages(f"issues/{pull}/comments")
-        if (one := parse_own_post(each, "id", PURPOSE, environment, author))
+        post
+        for each in github.list_items(f"issues/{pull}/comments")
+        if (post := parse_own_post(each, "id", PURPOSE, environment, author))
     ]
-    return sorted(found, key=lambda one: one.number)
+    return sorted(found, key=lambda post: post.number)
 
 
 def upsert_comment(
@@ -28,7 +28,7 @@ def upsert_comment(
     compose: Callable[[MarkedPost | None], str],
     author: str = AUTHOR,
 ) -> MarkedPost:
-    """Create or update the comment and return it; `compose` renders the body from the present comment.
+    """Create or update the comment and return it; `compose` renders the body from the existing comment.
 
     If several comments exist, after a race or a call whose response was lost, the oldest one is kept. Raises
     DeliveryError.
@@ -38,20 +38,22 @@ def upsert_comment(
     for _ in range(ROUNDS):
         found = find_comments(github, pull, environment, author)
         if posted and all(each.number != posted.number for each in found):
-            found = sorted([*found, posted], key=lambda one: one.number)  # the list may lag behind
+            found = sorted(
+                [*found, posted], key=lambda post: post.number
+            )  # the list may be older than the comment
         first = found[0] if found else None
         body = compose(first)
         if first is None:
             try:
-                made = github.post(f"issues/{pull}/comments", {"body": body})
+                created = github.post(f"issues/{pull}/comments", {"body": body})
             except NoResponseError as error:
                 no_response = error
                 continue  # the next round finds out whether it was created
-            posted = parse_own_post(made, "id", PURPOSE, environment, author)
+            posted = parse_own_post(created, "id", PURPOSE, environment, author)
             if posted is None:
                 raise DeliveryError(
-                    f"the comment was written as {(made.get('user') or {}).get('login')}, not as {author}, so it would "
-                    "not be found again: use the job's own token, or name the author by --author"
+                    f"the comment was written as {(created.get('user') or {}).get('login')}, not as {author}, so the "
+                    "next run would not find it: use the job's own token, or pass its login as --author"
                 )
             continue  # another job may have created one in the meantime
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 AUTHOR = "github-actions[bot]"
-MOST = 65_536  # of a body, counted as JavaScript counts: a letter beyond the basic plane is two
+MOST = 65_536  # of a body, counted as JavaScript counts: a character beyond the basic multilingual plane counts twice
 FIELD = re.compile(r" ([a-z]+)=([\w.:+]+(?:-[\w.:+]+)*)")
 
 
@@ -24,7 +24,7 @@ def render_marker(purpose: str, environment: str, **fields: str) -> str:
     """Return the line, which Markdown hides. Values contain no spaces and no consecutive dashes."""
     line = f"<!-- vlille-{purpose}:{environment}{''.join(f' {key}={value}' for key, value in fields.items())} -->"
     if read_marker(line, purpose, environment) != fields:
-        raise ValueError(f"no marker can hold {fields}")
+        raise ValueError(f"a marker cannot hold the values of {fields}")
     return line
 
 
@@ -62,5 +62,5 @@ def measure_length(body: str) -> int:
 
 
 def is_same_body(first: str, second: str) -> bool:
-    """Tell whether two bodies are equal, apart from line ends, which GitHub changes."""
+    """Return whether two bodies are equal apart from line endings, which GitHub changes."""
     return first.replace("\r\n", "\n").strip() == second.replace("\r\n", "\n").strip()

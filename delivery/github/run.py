@@ -48,7 +48,7 @@ class Run:
             )
         event = Path(environ["GITHUB_EVENT_PATH"])
         try:
-            found = json.loads(_bounded(event))
+            found = json.loads(_read_event_file(event))
         except (OSError, ValueError) as error:
             raise DeliveryError(f"the event's file {event} cannot be read ({type(error).__name__})") from None
         repository = environ["GITHUB_REPOSITORY"]
@@ -61,64 +61,68 @@ class Run:
             sha=environ["GITHUB_SHA"],
             api=environ.get("GITHUB_API_URL") or cls.api,
             url=f"{server}/{repository}/actions/runs/{number}" if number else "",
-            summary=_path(environ, "GITHUB_STEP_SUMMARY"),
-            outputs=_path(environ, "GITHUB_OUTPUT"),
+            summary=_get_path(environ, "GITHUB_STEP_SUMMARY"),
+            outputs=_get_path(environ, "GITHUB_OUTPUT"),
         )
 
-    def github(self) -> GitHub:
-        """Return the API of the run's repository."""
+    def make_client(self) -> GitHub:
+        """Return a client of the API for the run's repository."""
         return GitHub(self.api, self.repository, self.token)
 
     def write_summary(self, text: str) -> None:
         """Append a text to the summary on the run's page."""
-        _append(self.summary, f"{text.rstrip()}\n\n")
+        _append_text(self.summary, f"{text.rstrip()}\n\n")
 
     def write_output(self, name: str, value: str) -> None:
         """Set an output for the jobs that follow."""
-        _append(self.outputs, f"{name}={value}\n")
+        _append_text(self.outputs, f"{name}={value}\n")
 
-    def pull(self, github: GitHub) -> Pull | None:
+    def find_pull(self, github: GitHub) -> Pull | None:
         """Return the pull request of the run, None if it is closed. Raises DeliveryError."""
         try:
             if self.event_name == "pull_request":
-                told = self.event["pull_request"]
-                found = github.get(f"pulls/{int(told['number'])}")
-                return _pull(found, str(told["head"]["sha"])) if found.get("state") == "open" else None
+                pull_request = self.event["pull_request"]
+                found = github.get(f"pulls/{int(pull_request['number'])}")
+                return (
+                    _parse_pull(found, str(pull_request["head"]["sha"]))
+                    if found.get("state") == "open"
+                    else None
+                )
             if self.event_name == "workflow_run":
-                return self._of_fork(github)
+                return self._find_pull_of_fork(github)
         except (KeyError, TypeError, ValueError) as error:
             raise DeliveryError(
-                f"the event {self.event_name} names no pull request that is there ({type(error).__name__})"
+                f"the event {self.event_name} names no existing pull request ({type(error).__name__})"
             ) from None
         raise DeliveryError(
             f"found the event {self.event_name!r}, expected pull_request, or workflow_run after one of a fork"
         )
 
-    def _of_fork(self, github: GitHub) -> Pull | None:
+    def _find_pull_of_fork(self, github: GitHub) -> Pull | None:
         """Find the pull request by GitHub's data about the run: files of a fork's run cannot be trusted."""
-        told = self.event["workflow_run"]
-        sha, owner = str(told["head_sha"]), str(told["head_repository"]["owner"]["login"])
+        workflow_run = self.event["workflow_run"]
+        sha, owner = str(workflow_run["head_sha"]), str(workflow_run["head_repository"]["owner"]["login"])
         base = str(self.event["repository"]["default_branch"])
-        asked = {"state": "open", "base": base, "head": f"{owner}:{told['head_branch']}"}
-        for each in github.pages("pulls", **asked):
+        query = {"state": "open", "base": base, "head": f"{owner}:{workflow_run['head_branch']}"}
+        for each in github.list_items("pulls", **query):
             head = each["head"]
-            same_repository = (head.get("repo") or {}).get("full_name") == told["head_repository"][
+            same_repository = (head.get("repo") or {}).get("full_name") == workflow_run["head_repository"][
                 "full_name"
             ]
             if same_repository and each["base"]["ref"] == base:
-                return _pull(each, sha)
+                return _parse_pull(each, sha)
         return None
 
 
 def find_merged_pull(github: GitHub, sha: str) -> Pull | None:
     """Return the pull request that was merged as a commit, None if there is none. Raises DeliveryError."""
-    for each in github.pages(f"commits/{sha}/pulls"):
+    for each in github.list_items(f"commits/{sha}/pulls"):
         if each.get("merged_at") and each.get("merge_commit_sha") == sha:
-            return _pull(github.get(f"pulls/{int(each['number'])}"), str(each["head"]["sha"]))
+            return _parse_pull(github.get(f"pulls/{int(each['number'])}"), str(each["head"]["sha"]))
     return None
 
 
-def _pull(found: Mapping[str, Any], sha: str) -> Pull:
+def _parse_pull(found: Mapping[str, Any], sha: str) -> Pull:
     head, base = found["head"], found["base"]
     return Pull(
         number=int(found["number"]),
@@ -129,19 +133,19 @@ def _pull(found: Mapping[str, Any], sha: str) -> Pull:
     )
 
 
-def _bounded(file: Path) -> bytes:
-    with file.open("rb") as opened:
-        content = opened.read(MOST_BYTES + 1)
+def _read_event_file(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        content = stream.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise ValueError(f"more than {MOST_BYTES} bytes")
     return content
 
 
-def _path(environ: Mapping[str, str], name: str) -> Path | None:
+def _get_path(environ: Mapping[str, str], name: str) -> Path | None:
     return Path(environ[name]) if environ.get(name) else None
 
 
-def _append(file: Path | None, text: str) -> None:
+def _append_text(file: Path | None, text: str) -> None:
     if file is not None:
-        with file.open("a", encoding="utf-8") as opened:
-            opened.write(text)
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(text)

@@ -34,5 +34,5 @@ def find_acknowledgements(
 
 
 def is_stale(what: str, labels: Iterable[str], found: Mapping[str, str]) -> bool:
-    """Tell whether the label is set but does not count."""
+    """Return whether the label is set but does not count."""
     return what not in found and LABELS[what] in set(labels)

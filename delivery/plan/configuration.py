@@ -13,14 +13,14 @@ from review.secrets.masking import find_named_secrets
 
 SENSITIVE = "(sensitive)"
 IDLE = (["no-op"], ["read"])
-# What a resource's configuration says beside its arguments.
-FOLLOWED = ("provisioners", "count_expression", "for_each_expression", "depends_on", "provider_config_key")
+# Keys of a resource's configuration besides its arguments.
+OTHER_KEYS = ("provisioners", "count_expression", "for_each_expression", "depends_on", "provider_config_key")
 
 
 def extract_configuration(plan: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration of each resource that changes, of the providers and of the modules' sources."""
     configuration = _as_mapping(plan.get("configuration"))
-    sensitive = _sensitive_arguments(plan)
+    sensitive = _find_sensitive_arguments(plan)
     hidden = {
         *find_secrets_by_form(configuration),
         *(each for part in _iterate_constants(configuration, sensitive) for each in find_named_secrets(part)),
@@ -35,10 +35,12 @@ def extract_configuration(plan: Mapping[str, Any]) -> dict[str, Any]:
                 name: SENSITIVE if name in sensitive[address] else _mask_secrets(value, hidden)
                 for name, value in _as_mapping(resource.get("expressions")).items()
             }
-            followed = {
-                key: _mask_secrets(resource[key], hidden) for key in FOLLOWED if resource.get(key) is not None
+            other = {
+                key: _mask_secrets(resource[key], hidden)
+                for key in OTHER_KEYS
+                if resource.get(key) is not None
             }
-            resources[address] = {"arguments": expressions, **followed}
+            resources[address] = {"arguments": expressions, **other}
         for name, call in _as_mapping(module.get("module_calls")).items():
             modules[f"{prefix}module.{name}"] = {
                 key: _as_mapping(call).get(key) for key in ("source", "version_constraint")
@@ -55,7 +57,7 @@ def extract_configuration(plan: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _sensitive_arguments(plan: Mapping[str, Any]) -> dict[str, set[str]]:
+def _find_sensitive_arguments(plan: Mapping[str, Any]) -> dict[str, set[str]]:
     """Return the sensitive arguments of each changed resource, by its address in the configuration."""
     found: dict[str, set[str]] = {}
     for each in plan.get("resource_changes") or []:

@@ -29,28 +29,34 @@ class Outcome:
 
 def read_outcome(folder: Path) -> Outcome:
     """Read `review.md`, `review.json` and, if there was a plan, `plan.json`. Raises DeliveryError."""
-    machine, text, plan = (folder / name for name in ("review.json", "review.md", "plan.json"))
-    if not (machine.is_file() and text.is_file()):
-        return Outcome(refused="there is no plan, as a step before this one failed")
-    told = machine.read_text("utf-8")
+    data, markdown, plan = (folder / name for name in ("review.json", "review.md", "plan.json"))
+    if not (data.is_file() and markdown.is_file()):
+        return Outcome(refused="there is no plan, because a previous step failed")
+    content = data.read_text("utf-8")
     try:
-        review = json.loads(told)
+        review = json.loads(content)
         if review["format"] != FORMAT:
-            raise DeliveryError(f"{machine} has the format {review['format']}, expected {FORMAT}")
+            raise DeliveryError(
+                f"{data} has the format {review['format']}, expected {FORMAT}: run `make plan` again"
+            )
         acknowledge, refused, empty = (
             tuple(review["acknowledge"]),
             str(review["refused"]),
             review["empty"] is True,
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise DeliveryError(f"{machine} is no review ({type(error).__name__}): plan again") from None
+        raise DeliveryError(
+            f"{data} is not a valid review ({type(error).__name__}): run `make plan` again"
+        ) from None
     if unknown := [each for each in acknowledge if each not in LABELS]:
-        raise DeliveryError(f"{machine} asks to acknowledge {unknown[0]!r}, known: {', '.join(LABELS)}")
-    found = Outcome(text.read_text("utf-8"), STACKS, compute_text_digest(told), acknowledge, refused, empty)
-    if not plan.is_file():
-        return (
-            found  # two stacks have the same review until one changes, so the digest of the review suffices
+        raise DeliveryError(
+            f"{data} asks for an acknowledgement of {unknown[0]!r}; known are {', '.join(LABELS)}"
         )
-    of_plan = compute_plan_digest(plan.read_bytes())
+    found = Outcome(
+        markdown.read_text("utf-8"), STACKS, compute_text_digest(content), acknowledge, refused, empty
+    )
+    if not plan.is_file():
+        return found  # equal stacks have equal reviews, so the review's digest suffices
+    plan_digest = compute_plan_digest(plan.read_bytes())
     # A review also lists differences that the plan does not apply.
-    return replace(found, kind=PLAN, digest=of_plan.digest, empty=of_plan.idle)
+    return replace(found, kind=PLAN, digest=plan_digest.digest, empty=plan_digest.idle)

@@ -1,4 +1,4 @@
-"""GitHub on loopback: the few calls that the steps make, on one repository that is kept here."""
+"""A fake of GitHub's API on loopback: the calls that the steps make, on one repository in memory."""
 
 import json
 import re
@@ -26,17 +26,17 @@ SHA, MERGE = "a" * 40, "b" * 40
 
 @dataclass
 class Fault:
-    """An answer in place of the call's own; with `done` the call is made all the same."""
+    """A response that replaces the call's own; with `done` the call is executed all the same."""
 
     status: int
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     done: bool = False
-    cut: bool = False  # the connection ends instead of an answer
+    cut: bool = False  # the connection ends without a response
 
 
 class Repository:
-    """One repository. `calls` holds method and path of what was asked, `faults` answers of a call, in their order."""
+    """One repository. `calls` holds method and path of each request, `faults` the faulty responses of a call."""
 
     def __init__(self) -> None:
         self.pulls: dict[int, dict[str, Any]] = {}
@@ -55,12 +55,13 @@ class Repository:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # a head and a body are two packets, and the second would wait
+            # Headers and body are two packets, and Nagle's algorithm would delay the second.
+            disable_nagle_algorithm = True
 
-            def answer(self) -> None:
+            def respond(self) -> None:
                 content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 repository.tokens.add(self.headers.get("Authorization", ""))
-                status, body, headers = repository.answer(
+                status, body, headers = repository.respond(
                     self.command, self.path, json.loads(content or b"null")
                 )
                 if not status:
@@ -74,7 +75,7 @@ class Repository:
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815 - http.server's names
+            do_GET = do_POST = do_PATCH = do_DELETE = respond  # noqa: N815 - http.server's names
 
             def date_time_string(self, timestamp: float | None = None) -> str:
                 return format_datetime(repository.now, usegmt=True)
@@ -90,7 +91,7 @@ class Repository:
         self._server.shutdown()
         self._server.server_close()
 
-    # --- what tests put here ------------------------------------------------------------------------
+    # --- what tests put into the repository ---------------------------------------------------------
 
     def pull(
         self, number: int = 7, sha: str = SHA, *, fork: bool = False, merged: bool = False, **more: Any
@@ -116,7 +117,7 @@ class Repository:
     def label(
         self, name: str, minutes: float, number: int = 7, actor: Mapping[str, str] = ADA, *, off: bool = False
     ) -> None:
-        """Set a label, or take it off, some minutes after the beginning."""
+        """Set or remove a label, some minutes after the beginning."""
         at = f"{BEGIN + timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ}"
         event = "unlabeled" if off else "labeled"
         self.events.setdefault(number, []).append(
@@ -147,9 +148,9 @@ class Repository:
         }
         return self._next
 
-    # --- what it answers ----------------------------------------------------------------------------
+    # --- responses ----------------------------------------------------------------------------------
 
-    def answer(self, method: str, path: str, body: Any) -> tuple[int, Any, dict[str, str]]:
+    def respond(self, method: str, path: str, body: Any) -> tuple[int, Any, dict[str, str]]:
         parts = urlsplit(path)
         where = parts.path.removeprefix(f"/repos/{REPOSITORY}/")
         call = f"{method} {where}"
@@ -157,11 +158,11 @@ class Repository:
         if self.faults.get(call):
             fault = self.faults[call].pop(0)
             if fault.done:
-                self._answer(method, where, {}, body)
+                self._respond(method, where, {}, body)
             return (0 if fault.cut else fault.status), fault.body, dict(fault.headers)
-        return self._answer(method, where, parse_qs(parts.query), body)
+        return self._respond(method, where, parse_qs(parts.query), body)
 
-    def _answer(
+    def _respond(
         self, method: str, where: str, query: Mapping[str, list[str]], body: Any
     ) -> tuple[int, Any, dict[str, str]]:
         for pattern, found in (
@@ -188,7 +189,7 @@ class Repository:
         if number not in self.pulls and number not in self.issues:
             return None
         if len(body["body"].encode("utf-16-le")) // 2 > 65_536:
-            raise AssertionError("a comment that GitHub would refuse")
+            raise AssertionError("a comment that GitHub would reject")
         return self.comments[self.comment(body["body"], number, self.identity)]
 
     def _status(self, sha: str, body: Any) -> dict[str, Any]:
@@ -215,11 +216,11 @@ class Repository:
         if where == "issues":
             return [each for each in self.issues.values() if each["state"] == query["state"][0]]
         if where == "pulls":
-            asked = {name: query[name][0] for name in ("state", "base", "head")}
+            wanted = {name: query[name][0] for name in ("state", "base", "head")}
             return [
                 each
                 for each in self.pulls.values()
-                if (each["state"], each["base"]["ref"], each["head"]["label"]) == tuple(asked.values())
+                if (each["state"], each["base"]["ref"], each["head"]["label"]) == tuple(wanted.values())
             ]
         return None
 
@@ -234,27 +235,27 @@ class Repository:
 
 @pytest.fixture
 def repository() -> Iterator[Repository]:
-    """GitHub, with one repository and nothing in it."""
-    one = Repository()
-    yield one
-    one.close()
+    """A fake of GitHub with one empty repository."""
+    repository = Repository()
+    yield repository
+    repository.close()
 
 
 @pytest.fixture
 def waits() -> list[float]:
-    """How long the client would have slept, each time."""
+    """The seconds of each wait of the client."""
     return []
 
 
 @pytest.fixture
 def github(repository: Repository, waits: list[float]) -> GitHub:
-    """The client, which notes its waits instead of sleeping."""
+    """A client that records its waits instead of sleeping."""
     return GitHub(repository.url, REPOSITORY, TOKEN, wait=waits.append)
 
 
 @pytest.fixture
 def variables(repository: Repository, tmp_path: Path) -> dict[str, str]:
-    """What GitHub sets for a job, but the event."""
+    """The environment variables that GitHub sets for a job, without those of the event."""
     for name in ("summary", "outputs"):
         (tmp_path / name).touch()
     return {
@@ -269,30 +270,30 @@ def variables(repository: Repository, tmp_path: Path) -> dict[str, str]:
 
 
 def event(
-    variables: Mapping[str, str], folder: Path, name: str, told: Mapping[str, Any], sha: str = MERGE
+    variables: Mapping[str, str], folder: Path, name: str, content: Mapping[str, Any], sha: str = MERGE
 ) -> dict[str, str]:
-    """Return the variables of a job that an event began."""
+    """Return the environment variables of a job that an event triggered."""
     file = folder / "event.json"
-    file.write_text(json.dumps(told))
+    file.write_text(json.dumps(content))
     return {**variables, "GITHUB_EVENT_NAME": name, "GITHUB_EVENT_PATH": str(file), "GITHUB_SHA": sha}
 
 
-def opened(number: int = 7, sha: str = SHA) -> dict[str, Any]:
-    """The event pull_request, as far as it is read."""
+def make_pull_request_event(number: int = 7, sha: str = SHA) -> dict[str, Any]:
+    """Return the payload of a pull_request event, with the fields that are read."""
     return {"pull_request": {"number": number, "head": {"sha": sha}}}
 
 
-def of_fork(sha: str = SHA, owner: str = "grace") -> dict[str, Any]:
-    """The event workflow_run after one of a fork's pull request."""
+def make_fork_event(sha: str = SHA, owner: str = "grace") -> dict[str, Any]:
+    """Return the payload of the workflow_run event after a run of a fork's pull request."""
     head = {"full_name": f"{owner}/vlille", "owner": {"login": owner}}
     run = {"head_sha": sha, "head_branch": "change", "head_repository": head}
     return {"workflow_run": run, "repository": {"default_branch": "main"}}
 
 
-def write_review(folder: Path, *, plan: Mapping[str, Any] | None = None, **told: Any) -> Path:
-    """Write what `make plan` leaves of a review, and `make compare` where there is no plan."""
+def write_review(folder: Path, *, plan: Mapping[str, Any] | None = None, **content: Any) -> Path:
+    """Write the files of a review as `make plan` does or, without a plan, `make compare`."""
     folder.mkdir(parents=True, exist_ok=True)
-    review = {"format": 2, "acknowledge": [], "refused": "", "empty": False, **told}
+    review = {"format": 2, "acknowledge": [], "refused": "", "empty": False, **content}
     (folder / "review.json").write_text(json.dumps(review))
     (folder / "review.md").write_text(f"### `{folder.name}`: a headline\n\nand more\n")
     if plan is not None:
@@ -301,12 +302,12 @@ def write_review(folder: Path, *, plan: Mapping[str, Any] | None = None, **told:
 
 
 def planned(*changes: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """A plan's JSON."""
+    """Return a plan's JSON."""
     return {"format_version": "1.2", "resource_changes": list(changes), **more}
 
 
 def update(address: str, before: Mapping[str, Any], after: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """An update in place."""
+    """Return a resource change that is an update in place."""
     change = {
         "actions": ["update"],
         "before": dict(before),

@@ -1,4 +1,4 @@
-"""On main: which plan may be applied."""
+"""Which plan of a commit on main may be applied."""
 
 import json
 from pathlib import Path
@@ -58,12 +58,13 @@ def test_the_reviewed_plan_may_be_applied(step: Step, capsys: pytest.CaptureFixt
     assert step.outputs == "changes=true\n"
     assert capsys.readouterr().out == f"dev: this is the plan {DIGEST[:12]}… that was reviewed in #7\n"
     assert step.repository.statuses == []
-    assert {call.split()[0] for call in step.repository.calls} == {"GET"}  # it needs no more than to read
+    assert {call.split()[0] for call in step.repository.calls} == {"GET"}  # read permissions are enough
 
 
 def test_an_empty_plan_needs_no_review(step: Step) -> None:
     step.repository.pulls = {}
-    assert step(plan=planned(), empty=False) == 0  # a review also tells of what is left as it is
+    # A review also lists differences that the plan does not apply.
+    assert step(plan=planned(), empty=False) == 0
     assert step.outputs == "changes=false\n"
 
 
@@ -119,7 +120,7 @@ def test_a_commit_without_a_pull_request_is_refused(
 
 
 def test_severe_findings_must_be_acknowledged(step: Step, capsys: pytest.CaptureFixture[str]) -> None:
-    """Also where nothing in the repository's settings asked for it before the merge."""
+    """Even if the repository's settings did not require the commit status before the merge."""
     step.repository.comment(render_marker("review", "dev", plan=DIGEST, **SHOWN))
     assert step(acknowledge=["data loss"]) == 1
     assert capsys.readouterr().err == f"nobody acknowledged data loss of dev in #7: {BY_HAND}\n"
@@ -134,7 +135,7 @@ def test_a_person_may_name_the_digest_of_a_plan(step: Step, capsys: pytest.Captu
     assert step(f" {DIGEST.upper()}\n", acknowledge=["data loss"]) == 0
     assert capsys.readouterr().out == f"dev: this is the plan {DIGEST[:12]}… that was named\n"
     assert step(DIGEST, plan=OTHER) == 1
-    assert capsys.readouterr().err.startswith("the plan of dev is not the one that was named: found ")
+    assert capsys.readouterr().err.startswith("the plan of dev is not the named one: found ")
     assert step("$(id)") == 1
     assert step.outputs == "changes=true\n"
 

@@ -54,7 +54,7 @@ def test_repeated_drift_is_one_issue_and_its_end_closes_it(
     assert "a headline" in issue["body"]
     assert not [
         call for call in step.repository.calls if call.startswith("PATCH")
-    ]  # nothing new, nothing written
+    ]  # an unchanged issue is not written again
     assert step(plan=OTHER) == 0
     assert step.open == [number]
     assert DIGEST not in issue["body"]
@@ -117,7 +117,7 @@ def test_an_outstanding_deploy_is_no_drift(step: Step, capsys: pytest.CaptureFix
 def test_a_failed_plan_does_not_report_drift(
     step: Step, capsys: pytest.CaptureFixture[str], review: dict[str, Any]
 ) -> None:
-    """Neither opens nor closes: the run itself is red."""
+    """A failed plan neither opens nor closes an issue: the run itself fails."""
     number = step.repository.issue(MARKER)
     assert step(**review) == 1
     assert capsys.readouterr().err.startswith("it is unknown whether dev has drifted")
@@ -131,4 +131,4 @@ def test_a_review_that_is_too_long_is_linked(step: Step) -> None:
     variables = event(step.variables, step.folder, "schedule", {})
     assert main(["drift", "--env", "dev", "--plans", str(plans)], variables) == 0
     (number,) = step.open
-    assert "The review is too long for here" in step.repository.issues[number]["body"]
+    assert "The review is longer than an issue may be" in step.repository.issues[number]["body"]

@@ -1,4 +1,4 @@
-"""What is typed by hand: the environment's name, before it is destroyed."""
+"""The name that a person types to confirm that an environment is destroyed."""
 
 import pytest
 
@@ -18,4 +18,4 @@ def test_only_the_exact_name_confirms(typed: str, capsys: pytest.CaptureFixture[
 def test_a_missing_name_does_not_confirm(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["confirm", "--env", "dev"], {"NAME": "dev"}) == 0
     assert main(["confirm", "--env", "dev"], {}) == 1
-    assert capsys.readouterr().out == "dev is meant\n"
+    assert capsys.readouterr().out == "dev: the name is confirmed\n"

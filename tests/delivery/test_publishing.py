@@ -1,4 +1,4 @@
-"""A review in its pull request: what the comment says, and whether the pull request may pass."""
+"""The review in its pull request: the comment's text and the commit status."""
 
 import json
 from datetime import timedelta
@@ -19,8 +19,8 @@ from tests.delivery.conftest import (
     Fault,
     Repository,
     event,
-    of_fork,
-    opened,
+    make_fork_event,
+    make_pull_request_event,
     planned,
     update,
     write_review,
@@ -39,10 +39,12 @@ class Step:
     def __init__(self, repository: Repository, variables: dict[str, str], folder: Path) -> None:
         self.repository, self.variables, self.folder = repository, variables, folder
 
-    def __call__(self, told: dict[str, Any] | None = None, name: str = "pull_request", **review: Any) -> int:
+    def __call__(
+        self, payload: dict[str, Any] | None = None, name: str = "pull_request", **review: Any
+    ) -> int:
         plans = self.folder / "plans"
         write_review(plans / "dev", **{"plan": PLAN, **review})
-        variables = event(self.variables, self.folder, name, told or opened())
+        variables = event(self.variables, self.folder, name, payload or make_pull_request_event())
         return main(["publish", "--env", "dev", "--plans", str(plans)], variables)
 
     @property
@@ -86,9 +88,9 @@ def test_a_review_without_severe_findings_passes(step: Step, capsys: pytest.Capt
 
 
 def test_severe_findings_wait_for_their_label(step: Step) -> None:
-    """A label passes it, and stays valid however often the same plan is made again."""
-    asked = ["data loss", "access widened"]
-    step(acknowledge=asked)
+    """A label acknowledges the plan, and stays valid however often the same plan is made again."""
+    kinds = ["data loss", "access widened"]
+    step(acknowledge=kinds)
     assert step.status == (
         "failure",
         "data loss and access widened: set the label acknowledged-data-loss and acknowledged-access-widened",
@@ -96,12 +98,12 @@ def test_severe_findings_wait_for_their_label(step: Step) -> None:
     assert "⛔ **data loss** is to be acknowledged: read the above, then set the label" in step.body
     step.repository.label(LOSS, 5)
     step.repository.now += timedelta(minutes=6)
-    step(acknowledge=asked)
+    step(acknowledge=kinds)
     assert step.status == ("failure", "access widened: set the label acknowledged-access-widened")
     assert "✅ **data loss**: acknowledged by `ada`, by the label `acknowledged-data-loss`." in step.body
     step.repository.label(ACCESS, 8)
     step.repository.now += timedelta(hours=3)
-    step(acknowledge=asked)
+    step(acknowledge=kinds)
     assert step.status == ("success", "data loss and access widened: acknowledged")
     assert "shown=2026-11-25T12:00:00Z" in step.body
 
@@ -127,7 +129,7 @@ def test_a_label_set_before_the_plan_does_not_count(step: Step) -> None:
 
 @pytest.mark.parametrize("user", [ADA, None])
 def test_nobody_elses_marker_makes_a_label_count(step: Step, user: dict[str, str] | None) -> None:
-    """Who may comment, and does, as if the plan had been shown before the label was set."""
+    """A person's comment with a marker could claim that the plan was shown before the label was set."""
     digest = compute_plan_digest(json.dumps(PLAN).encode()).digest
     step.repository.comment(
         render_marker("review", "dev", plan=digest, shown="2026-01-01T00:00:00Z"), user=user or ADA
@@ -146,14 +148,14 @@ def test_a_plan_that_must_not_be_applied_is_an_error(step: Step) -> None:
 
 
 def test_without_a_plan_the_comment_says_so(step: Step) -> None:
-    """What is shown must not go on being the plan of an older commit."""
+    """The comment must not keep showing the plan of an older commit."""
     step()
     plans = step.folder / "plans"
     for file in (plans / "dev").iterdir():
         file.unlink()
-    variables = event(step.variables, step.folder, "pull_request", opened())
+    variables = event(step.variables, step.folder, "pull_request", make_pull_request_event())
     assert main(["publish", "--env", "dev", "--plans", str(plans)], variables) == 0
-    assert step.status == ("error", "there is no plan, as a step before this one failed")
+    assert step.status == ("error", "there is no plan, because a previous step failed")
     assert step.body.startswith("<!-- vlille-review:dev -->\n### `dev`: no review\n")
     assert "a headline" not in step.body
 
@@ -165,11 +167,11 @@ def test_no_changes_pass(step: Step) -> None:
 
 @pytest.mark.parametrize("text", ["🛑" * 40_000, "### a headline\n" + "x" * 70_000, "x" * 65_400])
 def test_a_comment_is_never_longer_than_github_takes(step: Step, text: str) -> None:
-    """The double refuses what GitHub would."""
+    """The fake rejects a body that is longer than GitHub accepts."""
     plans = step.folder / "plans"
     write_review(plans / "dev", plan=PLAN, acknowledge=["data loss"])
     (plans / "dev" / "review.md").write_text(text)
-    variables = event(step.variables, step.folder, "pull_request", opened())
+    variables = event(step.variables, step.folder, "pull_request", make_pull_request_event())
     assert main(["publish", "--env", "dev", "--plans", str(plans)], variables) == 0
     assert measure_length(step.body) <= 65_536
     assert "is to be acknowledged" in step.body
@@ -186,22 +188,22 @@ def test_an_outdated_run_publishes_nothing(step: Step, capsys: pytest.CaptureFix
     assert (step.repository.comments, step.repository.statuses) == ({}, [])
 
 
-# --- forks: the workflow that comes after theirs --------------------------------------------------------
+# --- forks: the workflow that runs after a fork's --------------------------------------------------------
 
 
 def test_a_forks_stacks_are_reviewed_and_gated(step: Step) -> None:
     step.repository.pull(fork=True)
     stacks = {"plan": None, "acknowledge": ["access widened"], "compared": True}
-    assert step(of_fork(), "workflow_run", **stacks) == 0
+    assert step(make_fork_event(), "workflow_run", **stacks) == 0
     assert step.body.startswith("<!-- vlille-review:dev stacks=")
     assert "as the fork's own run synthesized it, compared with main" in step.body
     assert step.status == ("failure", "access widened: set the label acknowledged-access-widened")
     assert step.repository.statuses[-1]["sha"] == SHA
     step.repository.label(ACCESS, 5)
-    step(of_fork(), "workflow_run", **stacks)
+    step(make_fork_event(), "workflow_run", **stacks)
     assert step.status[0] == "success"
     step.repository.now += timedelta(minutes=10)
-    step(of_fork(), "workflow_run", **{**stacks, "headline": "another"})
+    step(make_fork_event(), "workflow_run", **{**stacks, "headline": "another"})
     assert step.status[0] == "failure"
 
 
@@ -234,11 +236,11 @@ def test_a_run_writes_only_into_its_own_pull_request(step: Step, pull: dict[str,
     step.repository.pulls = {}
     step.repository.pull(fork=True, **pull)
     step.repository.pull(8, "d" * 40)
-    assert step(of_fork(), "workflow_run", plan=None) == 0
+    assert step(make_fork_event(), "workflow_run", plan=None) == 0
     assert (step.repository.comments, step.repository.statuses) == ({}, [])
 
 
-# --- what is wrong is one sentence ----------------------------------------------------------------------
+# --- each failure is one message -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -247,7 +249,7 @@ def test_a_run_writes_only_into_its_own_pull_request(step: Step, pull: dict[str,
         ({"GITHUB_TOKEN": ""}, "GITHUB_TOKEN is not set: this is a step of a workflow"),
         ({"GITHUB_EVENT_PATH": "/nowhere"}, "the event's file /nowhere cannot be read (FileNotFoundError)"),
         ({"GITHUB_EVENT_NAME": "push"}, "found the event 'push', expected pull_request, or workflow_run"),
-        ({"GITHUB_EVENT_NAME": "workflow_run"}, "the event workflow_run names no pull request that is there"),
+        ({"GITHUB_EVENT_NAME": "workflow_run"}, "the event workflow_run names no existing pull request"),
     ],
 )
 def test_a_step_outside_of_a_workflow_is_reported(
@@ -255,7 +257,7 @@ def test_a_step_outside_of_a_workflow_is_reported(
 ) -> None:
     plans = step.folder / "plans"
     write_review(plans / "dev", plan=PLAN)
-    variables = event(step.variables, step.folder, "pull_request", opened(), MERGE) | change
+    variables = event(step.variables, step.folder, "pull_request", make_pull_request_event(), MERGE) | change
     assert main(["publish", "--env", "dev", "--plans", str(plans)], variables) == 1
     assert capsys.readouterr().err.startswith(sentence)
 
@@ -276,7 +278,7 @@ def test_a_damaged_review_is_never_published(
 ) -> None:
     plans = step.folder / "plans"
     (write_review(plans / "dev", plan=PLAN) / "review.json").write_text(review)
-    variables = event(step.variables, step.folder, "pull_request", opened())
+    variables = event(step.variables, step.folder, "pull_request", make_pull_request_event())
     assert main(["publish", "--env", "dev", "--plans", str(plans)], variables) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert step.repository.comments == {}

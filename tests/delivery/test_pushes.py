@@ -1,4 +1,4 @@
-"""What a comment says of the push before: findings that are new, and those that are no longer there."""
+"""The section about the last push: findings that are new, and those that are no longer there."""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""What is known of pinned packages: found, accepted for a time, or failing; never silently nothing."""
+"""Vulnerabilities of pinned packages: found, accepted until a date, or failing.
+
+A failed query is an error, never an empty result.
+"""
 
 import json
 from datetime import date
@@ -13,9 +16,9 @@ from delivery.dependencies.audit import (
     Accepted,
     Finding,
     Pinned,
+    classify_findings,
     find_pinned,
     find_vulnerabilities,
-    judge,
     read_accepted,
 )
 from delivery.errors import DeliveryError
@@ -46,7 +49,7 @@ KNOWN: dict[str, dict[str, Any]] = {
 
 
 class Osv(requests.Session):
-    """osv.dev, which knows some vulnerabilities of some packages, in pages of one."""
+    """A fake of osv.dev with a few vulnerabilities, in pages of one."""
 
     def __init__(self, known: dict[str, list[str]], status: int = 200) -> None:
         super().__init__()
@@ -95,7 +98,7 @@ def test_an_invalid_response_is_a_failure_and_not_an_empty_result(status: int) -
 
 
 @pytest.mark.parametrize(
-    ("accepted", "failing", "told"),
+    ("accepted", "failing", "notes"),
     [
         ([], [str(FINDING)], []),
         (
@@ -116,9 +119,9 @@ def test_an_invalid_response_is_a_failure_and_not_an_empty_result(status: int) -
     ],
 )
 def test_a_finding_fails_unless_it_is_accepted_today(
-    accepted: list[Accepted], failing: list[str], told: list[str]
+    accepted: list[Accepted], failing: list[str], notes: list[str]
 ) -> None:
-    assert judge([FINDING], accepted, TODAY) == (failing, told)
+    assert classify_findings([FINDING], accepted, TODAY) == (failing, notes)
 
 
 ENTRY = '[[accepted]]\nid = "GHSA-1"\npackage = "a"\nreason = "why"\nexpires = 2027-01-31\n'

@@ -1,4 +1,7 @@
-"""Digests of base images: found, written into every Dockerfile at once, renewed; or nothing is changed."""
+"""Digests of base images: found, written into every Dockerfile at once, and renewed.
+
+After a failure no file is changed.
+"""
 
 from pathlib import Path
 
@@ -14,15 +17,15 @@ OLD, NEW = (f"sha256:{letter * 64}" for letter in "ab")
 
 
 class Registry(requests.Session):
-    """Docker Hub's registry, or what stands in its place."""
+    """A fake of Docker Hub's registry, or a response of something else, such as a proxy."""
 
     def __init__(self, status: int = 200, digest: str = NEW, error: Exception | None = None) -> None:
         super().__init__()
         self.status, self.digest, self.error = status, digest, error
-        self.asked: list[str] = []
+        self.requests: list[str] = []
 
     def send(self, request: requests.PreparedRequest, **_: object) -> requests.Response:
-        self.asked.append(f"{request.method} {request.url}")
+        self.requests.append(f"{request.method} {request.url}")
         if self.error is not None:
             raise self.error
         response = requests.Response()
@@ -44,15 +47,15 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 def test_pins_are_written_and_renewed(files: list[Path], tmp_path: Path) -> None:
-    asked: list[BaseImage] = []
+    requested: list[BaseImage] = []
 
     def find(image: BaseImage) -> str:
-        asked.append(image)
+        requested.append(image)
         return NEW
 
     assert len(find_unpinned(files, tmp_path)) == 1
     assert renew_pins(files, find) == ["copier/Dockerfile: pinned", "dashboard/Dockerfile: pinned"]
-    assert asked == [BaseImage("python", "3.13", "")]
+    assert requested == [BaseImage("python", "3.13", "")]
     for file in files:
         assert file.read_text() == f"# a comment\nFROM python:3.13@{NEW}\nRUN echo FROM python:3.13\n"
     assert find_unpinned(files, tmp_path) == []
@@ -84,10 +87,10 @@ def test_nothing_is_written_where_a_digest_is_not_found(files: list[Path]) -> No
 
 
 @pytest.mark.parametrize(("name", "path"), [("python", "library/python"), ("owner/image", "owner/image")])
-def test_the_registry_is_asked_for_the_index(name: str, path: str) -> None:
+def test_the_digest_of_the_image_index_is_requested(name: str, path: str) -> None:
     registry = Registry()
     assert find_digest(BaseImage(name, "3.13", ""), registry) == NEW
-    assert registry.asked[1] == f"HEAD https://registry-1.docker.io/v2/{path}/manifests/3.13"
+    assert registry.requests[1] == f"HEAD https://registry-1.docker.io/v2/{path}/manifests/3.13"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +112,7 @@ def test_a_digest_that_is_not_found_is_one_sentence(registry: Registry, expected
 
 
 def test_all_dockerfiles_pin_the_same_base_or_none() -> None:
-    """Until `make pin` has been run where Docker Hub is reached; from then on every one must be pinned."""
+    """No base image is pinned before the first `make pin`, which needs Docker Hub; afterwards every one must be."""
     files = find_dockerfiles()
     assert [file.parent.name for file in files] == ["copier", "dashboard"]
     pinned = [f"@{'sha256:'}" in file.read_text() for file in files]

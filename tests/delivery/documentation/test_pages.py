@@ -1,4 +1,4 @@
-"""Which file is which page, and what becomes of its links."""
+"""The pages of the site: the file of each one, and how its links are converted."""
 
 from pathlib import Path
 
@@ -37,12 +37,12 @@ def test_the_navigation_has_the_four_kinds_of_documentation() -> None:
         ("README.md", "![Map](docs/pictures/dashboard-now.png)", "![Map](pictures/dashboard-now.png)"),
         ("docs/decisions/0001-first.md", "[FAQ](../faq.md)", "[FAQ](../faq.md)"),
         ("docs/faq.md", "[overview](../README.md)", "[overview](index.md)"),
-        # A file without a page: its path, or its text where that is code.
+        # A link to a file without a page becomes the file's path, or the link's text if that is code.
         ("docs/faq.md", "[the recipes](../commands/recipes.py)", "`commands/recipes.py`"),
         ("docs/faq.md", "[`recipes.py`](../commands/recipes.py)", "`recipes.py`"),
         # GitHub's escape of a bar in code, in tables only.
         ("docs/faq.md", r"| `a\|b` | c \| d |", r"| `a|b` | c \| d |"),
-        # What is no link between files stays.
+        # Other links stay as they are.
         ("docs/faq.md", "[GBFS](https://gbfs.org/x.md)", "[GBFS](https://gbfs.org/x.md)"),
         ("docs/faq.md", "[above](#the-data)", "[above](#the-data)"),
         ("docs/faq.md", "```\n[FAQ](../commands/recipes.py)\n```", "```\n[FAQ](../commands/recipes.py)\n```"),

@@ -1,4 +1,4 @@
-"""Messages that pages quote are those of the code."""
+"""Messages that pages quote exist in the code."""
 
 import ast
 from functools import cache

@@ -60,7 +60,7 @@ def test_every_target_is_on_the_page_with_its_options() -> None:
     ("option", "expected"),
     [("TICKS", "a whole number from 1 to 527040"), ("FORMAT", "parquet, csv"), ("NAME", "any text")],
 )
-def test_what_an_option_accepts_is_what_its_check_says(option: str, expected: str) -> None:
+def test_the_accepted_values_of_an_option_are_those_of_its_check(option: str, expected: str) -> None:
     assert describe_accepted(option, Project(ROOT, {})) == expected
 
 

@@ -1,4 +1,4 @@
-"""The client: pages, patience, and what it says when GitHub refuses."""
+"""The REST client: paging, retries, and the messages for calls that GitHub refuses."""
 
 import json
 from typing import Any
@@ -15,11 +15,11 @@ PULL, COMMENTS = "GET pulls/7", "GET issues/7/comments"
 
 
 def test_every_page_is_read_from_one_host(github: GitHub, repository: Repository) -> None:
-    """The double's links lead elsewhere: a token must not."""
+    """The fake's links name another host: the token must not be sent there."""
     repository.pull()
     for number in range(250):
         repository.comment(str(number))
-    assert [each["body"] for each in github.pages("issues/7/comments")] == [str(n) for n in range(250)]
+    assert [each["body"] for each in github.list_items("issues/7/comments")] == [str(n) for n in range(250)]
     assert repository.calls == [COMMENTS] * 3
     assert repository.tokens == {f"Bearer {TOKEN}"}
 
@@ -29,14 +29,14 @@ def test_a_short_page_is_not_the_last(github: GitHub, repository: Repository) ->
     repository.longest_page = 3
     for number in range(7):
         repository.comment(str(number))
-    assert len(list(github.pages("issues/7/comments"))) == 7
+    assert len(list(github.list_items("issues/7/comments"))) == 7
 
 
 def test_pages_without_end_are_ended(github: GitHub, repository: Repository) -> None:
     more = Fault(200, [{}], {"Link": '<u>; rel="next"'})
     repository.faults[COMMENTS] = [more] * 200
     with pytest.raises(DeliveryError, match="has more than 100 pages"):
-        list(github.pages("issues/7/comments"))
+        list(github.list_items("issues/7/comments"))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_writes_are_not_retried_blindly(github: GitHub, repository: Repository) 
 def test_writes_wait_for_a_rate_limit(
     github: GitHub, repository: Repository, waits: list[float], fault: Fault, waited: list[float]
 ) -> None:
-    """A call that was not let in was not done."""
+    """A call over the rate limit was not executed, so it can be repeated."""
     repository.pull()
     repository.faults["POST issues/7/comments"] = [fault]
     assert github.post("issues/7/comments", {"body": "b"})["body"] == "b"
@@ -109,7 +109,7 @@ def test_a_rate_limit_that_lasts_too_long_is_reported(
     [
         (
             Fault(401, {"message": "Bad credentials"}),
-            "GitHub refused GET pulls/7 (401 Bad credentials): the token is not taken: GITHUB_TOKEN must be the "
+            "GitHub refused GET pulls/7 (401 Bad credentials): the token is not valid: set GITHUB_TOKEN to the "
             "job's `${{ github.token }}`",
         ),
         (
@@ -167,13 +167,13 @@ def test_an_unreachable_server_is_one_message(waits: list[float]) -> None:
 
 
 def test_no_error_shows_the_token(github: GitHub, repository: Repository) -> None:
-    told: list[Any] = [repr(vars(github)), str(github)]
+    messages: list[Any] = [repr(vars(github)), str(github)]
     for status in (400, 401, 403, 404, 410, 422, 500):
         repository.faults[PULL] = [Fault(status, {"message": f"bad token {TOKEN}"})] * ATTEMPTS
         with pytest.raises(DeliveryError) as caught:
             github.get("pulls/7")
-        told += [str(caught.value), repr(caught.value), repr(caught.value.__cause__)]
-    assert TOKEN not in json.dumps(told)
+        messages += [str(caught.value), repr(caught.value), repr(caught.value.__cause__)]
+    assert TOKEN not in json.dumps(messages)
 
 
 def test_no_netrc_replaces_the_token(

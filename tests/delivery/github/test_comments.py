@@ -1,4 +1,4 @@
-"""One comment of an environment, whatever else is written at the same time and whatever GitHub answers."""
+"""One comment per environment, whatever is written at the same time and whatever GitHub responds."""
 
 import pytest
 
@@ -83,7 +83,7 @@ def test_of_two_comments_the_older_is_kept(github: GitHub, repository: Repositor
 
 
 def test_two_jobs_at_the_same_time_leave_one_comment(github: GitHub, repository: Repository) -> None:
-    """Both looked and found none; the other one's comment is there first."""
+    """Two jobs found no comment, and the other one creates its comment first."""
     raced: list[int] = []
 
     def compose(present: MarkedPost | None) -> str:

@@ -1,4 +1,4 @@
-"""The hidden first line: read back as written, and in no other place or hand."""
+"""The marker: read back as it was written, only on the first line and only from its author."""
 
 import pytest
 from hypothesis import given

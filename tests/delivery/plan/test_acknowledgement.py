@@ -1,4 +1,4 @@
-"""Whose label counts, and for which plan."""
+"""Which labels acknowledge a plan: who set them, and when."""
 
 from datetime import UTC, datetime
 
@@ -29,7 +29,7 @@ def set_at(
         ([], [], {}),
         ([LOSS], [set_at("12:00:01")], {"data loss": "ada"}),
         ([LOSS], [set_at("11:59:59")], {}),
-        ([LOSS], [set_at("12:00:00")], {}),  # nobody has read it in the second in which it was shown
+        ([LOSS], [set_at("12:00:00")], {}),  # set in the second in which the plan was first shown
         ([LOSS], [], {}),
         ([], [set_at("12:00:01")], {}),  # the label itself was deleted since
         ([LOSS], [set_at("12:00:01"), set_at("12:00:02", event="unlabeled")], {}),
@@ -56,7 +56,7 @@ def set_at(
             [{"event": "closed", "actor": None}, {"event": "labeled", "label": None}, set_at("12:00:01")],
             {"data loss": "ada"},
         ),
-        ([LOSS], [{**set_at("12:00:01"), "actor": None}], {}),  # of an account that is deleted
+        ([LOSS], [{**set_at("12:00:01"), "actor": None}], {}),  # set by a deleted GitHub account
     ],
 )
 def test_a_label_counts_that_a_person_set_while_the_plan_was_shown(
@@ -65,7 +65,7 @@ def test_a_label_counts_that_a_person_set_while_the_plan_was_shown(
     assert find_acknowledgements(labels, events, SHOWN) == expected
 
 
-def test_a_label_that_does_not_count_is_told_from_one_that_is_not_set() -> None:
+def test_a_stale_label_is_distinguished_from_one_that_is_not_set() -> None:
     assert is_stale("data loss", [LOSS], {})
     assert not is_stale("data loss", [], {})
     assert not is_stale("data loss", [LOSS], {"data loss": "ada"})

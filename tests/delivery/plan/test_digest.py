@@ -29,14 +29,14 @@ def digest(document: Any) -> str:
 
 
 def changed(path: str, value: Any, of: dict[str, Any] = CHANGE) -> dict[str, Any]:
-    """A plan of one change in which the value at a dotted path is another one."""
-    one = copy.deepcopy(of)
+    """Return a plan of one change, with another value at a dotted path."""
+    modified = copy.deepcopy(of)
     *parents, last = path.split(".")
-    inside = one
+    inside = modified
     for each in parents:
         inside = inside.setdefault(each, {})
     inside[last] = value
-    return planned(one)
+    return planned(modified)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def changed(path: str, value: Any, of: dict[str, Any] = CHANGE) -> dict[str, Any
         planned(CHANGE, resource_drift=[CHANGE], prior_state={"serial": 8}),
         planned(CHANGE, {**CHANGE, "address": "x.y", "change": {"actions": ["no-op"]}}),
         planned({**CHANGE, "address": "data.x.y", "change": {"actions": ["read"]}}, CHANGE),
-        changed("change.before.etag", "y"),  # known only after the apply: what it was does not matter
+        changed("change.before.etag", "y"),  # known only after the apply: the previous value does not matter
         changed("provider_name", "registry.opentofu.org/hashicorp/google"),
         planned(CHANGE, output_changes={"o": {"actions": ["no-op"]}}),
     ],
@@ -127,7 +127,7 @@ def test_a_plan_without_changes_is_idle(plan: dict[str, Any], *, idle: bool) -> 
     deep=st.booleans(),
 )
 def test_a_digest_does_not_depend_on_secrets(first: str, second: str, *, deep: bool) -> None:
-    """Who guesses a short secret cannot try it out; that it changes counts all the same."""
+    """A guess of a short secret cannot be tested against the digest; a change of the secret counts all the same."""
 
     def plan(secret: str) -> dict[str, Any]:
         value: Any = {"key": [secret]} if deep else secret

@@ -1,4 +1,4 @@
-"""The workflows as documents: read by the YAML of the environment that has it."""
+"""The workflows as documents, read with ruamel.yaml of the environment that has it (`make checkov`)."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ AS_JSON = (
 
 
 def run_check(program: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run one of the programs that check, which must be installed."""
+    """Run a program that `make checkov` installs; fail if it is not installed."""
     if not (CHECKS / program).exists():
         pytest.fail(
             f"{program} is not installed: run `make checkov` once, it installs what is pinned", pytrace=False
@@ -32,7 +32,7 @@ def run_check(program: str, *words: str | Path) -> subprocess.CompletedProcess[s
 
 @cache
 def documents() -> dict[str, Any]:
-    """Every workflow and action by its path below .github."""
+    """Return every workflow and action by its path below .github."""
     files = sorted([*GITHUB.glob("workflows/*.yml"), *GITHUB.glob("actions/*/action.yml")])
     done = run_check("python", "-c", AS_JSON, *files)
     assert done.returncode == 0, done.stderr
@@ -42,14 +42,14 @@ def documents() -> dict[str, Any]:
 def jobs() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield workflow/job and the job."""
     for name, document in documents().items():
-        for job, told in document.get("jobs", {}).items():
-            yield f"{Path(name).stem}/{job}", told
+        for job, definition in document.get("jobs", {}).items():
+            yield f"{Path(name).stem}/{job}", definition
 
 
 def steps() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield where a step is, and the step: those of actions too."""
-    for job, told in jobs():
-        for each in told.get("steps", []):
+    """Yield the location of each step and the step, including those of actions."""
+    for job, definition in jobs():
+        for each in definition.get("steps", []):
             yield job, each
     for name, document in documents().items():
         for each in document.get("runs", {}).get("steps", []):
@@ -57,5 +57,5 @@ def steps() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def lines() -> set[str]:
-    """Every line of shell that the workflows run."""
+    """Return every line of shell that the workflows run."""
     return {line.strip() for _, step in steps() for line in step.get("run", "").splitlines()}

@@ -1,4 +1,4 @@
-"""What the workflows must be, whatever they do: pinned, bounded, without rights that they do not need."""
+"""Rules for all workflows: pinned actions, time limits, and no permissions that a job does not need."""
 
 import re
 import shutil
@@ -13,8 +13,8 @@ pytestmark = pytest.mark.local
 
 PINNED = re.compile(r"uses: [\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 LISTED = "${{ fromJSON(needs.environments.outputs.all) }}"
-# What each job may do beside reading the code; whoever adds a right adds it here.
-RIGHTS = {
+# The permissions of each job besides reading the code. Add a new permission to this list too.
+PERMISSIONS = {
     "checks/test": {},
     "audit/audit": {},
     "checks/opentofu": {},
@@ -65,7 +65,7 @@ def test_each_file_matches_githubs_schema(schema: str, pattern: str, tmp_path: P
 def test_zizmor_finds_nothing(tmp_path: Path) -> None:
     done = run_check("zizmor", "--offline", "--no-progress", "--strict-collection", GITHUB)
     assert done.returncode == 0, done.stdout
-    # One trigger is dangerous where it is used without care; fork.yml says why it is not.
+    # One trigger is dangerous in general; fork.yml explains why it is safe in this workflow.
     ignored = [file.name for file in sorted(GITHUB.rglob("*.yml")) if "zizmor: ignore[" in file.read_text()]
     assert ignored == ["fork.yml"]
     shutil.copytree(GITHUB, tmp_path / ".github")
@@ -95,7 +95,7 @@ def test_every_action_is_pinned_to_a_commit_with_its_version() -> None:
         "uses: $/.github/workflows/environments.yml",
     }
     assert [each for each in others if not PINNED.fullmatch(each)] == []
-    # One version of each, so that moving a pin is moving all of it.
+    # Every use of an action has the same version, so that all of them are updated together.
     names = [each.partition("@")[0] for each in others]
     assert sorted(names) == sorted(set(names))
 
@@ -105,7 +105,7 @@ def test_no_job_has_unlisted_permissions() -> None:
         if "jobs" in document:
             assert document["permissions"] == {}, name
     assert {name: job["permissions"] for name, job in jobs()} == {
-        name: {"contents": "read", **rights} for name, rights in RIGHTS.items()
+        name: {"contents": "read", **rights} for name, rights in PERMISSIONS.items()
     }
 
 
@@ -120,7 +120,7 @@ def test_every_job_has_a_timeout_and_no_two_run_in_one_environment() -> None:
     }
     same = {"group": "environment-${{ inputs.environment }}", "cancel-in-progress": False}
     assert changing == {"deploy-environment/apply": same, "destroy/destroy": same}
-    # ... and each behind the environment of GitHub, which asks for the approval.
+    # Each job uses the GitHub environment, which requires the approval.
     for name, job in jobs():
         assert ("environment" in job) is (name in changing), name
 
@@ -132,7 +132,8 @@ def _lines(job: dict[str, Any]) -> set[str]:
 def test_every_step_is_a_make_target_without_expressions() -> None:
     text = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z]+):", text, re.MULTILINE))
-    for line in lines() - {"python -m commands.environments"}:  # before there is anything to make with
+    # One command runs before `make` could create the environment.
+    for line in lines() - {"python -m commands.environments"}:
         match = re.fullmatch(r"make ([a-z]+)((?: [A-Z]+=\w+)*)", line)
         assert match, line
         assert match[1] in targets, line
@@ -152,20 +153,20 @@ def test_the_environments_are_listed_in_one_place() -> None:
     for key in ("provider", "reader", "deployer"):
         variable = f"format('{{0}}_CI_{key.upper()}', matrix.environment.prefix)"
         assert given[key] == f"${{{{ vars[{variable}] }}}}"
-    # One after the other in the order of the list, and none after one that failed.
+    # Environments are deployed in the order of the list, one at a time, and none after a failed one.
     strategy = found["deploy/deploy"]["strategy"]
     assert (strategy["fail-fast"], strategy["max-parallel"]) == (True, 1)
     for name in ("deploy", "destroy"):
-        asked = documents()[f"workflows/{name}.yml"]["on"]["workflow_dispatch"]["inputs"]
-        assert asked["environment"]["type"] == "environment"
+        inputs = documents()[f"workflows/{name}.yml"]["on"]["workflow_dispatch"]["inputs"]
+        assert inputs["environment"]["type"] == "environment"
         assert found[f"{name}/environments"]["with"] == {"only": "${{ inputs.environment }}"}
     # No file names an environment.
     files = "".join(file.read_text() for file in sorted(GITHUB.rglob("*.yml")))
     assert re.findall(r"\b(?:dev|prod|DEV|PROD)\b", re.sub(r"#.*", "", files)) == []
 
 
-def let_in() -> set[str]:
-    """The events whose tokens the identity pool takes."""
+def list_accepted_events() -> set[str]:
+    """Return the events whose tokens the workload identity pool accepts."""
     (listed,) = re.findall(r"assertion\.event_name in \[([^]]+)\]", SNAPSHOT.read_text())
     return set(re.findall(r"'(\w+)'", listed))
 
@@ -174,14 +175,15 @@ def test_a_forks_code_has_no_credentials_and_no_permissions() -> None:
     text = "".join(file.read_text() for file in sorted(GITHUB.rglob("*.yml")))
     assert "secrets." not in text
     events = {event for each in documents().values() for event in each.get("on", {})}
-    assert events == {*let_in(), "workflow_call", "workflow_run"}  # and so no pull_request_target
+    # pull_request_target is not among them.
+    assert events == {*list_accepted_events(), "workflow_call", "workflow_run"}
     found = dict(jobs())
     assert found["review/plan"]["if"] == FORKS.format("==")
     assert found["review/stacks"]["if"] == FORKS.format("!=")
     assert found["review/stacks"]["permissions"] == {"contents": "read"}
     assert not any("env" in step for step in found["review/stacks"]["steps"])
-    # What comes after a fork's run takes main's code, gives the token to main's code alone, and signs in nowhere.
-    assert "workflow_run" not in let_in()
+    # The workflow that runs after a fork's run uses main's code, gives the token only to it, and does not authenticate.
+    assert "workflow_run" not in list_accepted_events()
     fork = found["fork/review"]["steps"]
     (checkout,) = [step for step in fork if step.get("uses", "").startswith("actions/checkout@")]
     assert checkout["with"] == {

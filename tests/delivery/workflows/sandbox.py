@@ -1,7 +1,7 @@
-"""A copy of the checkout in which the workflows' own lines are run, with Google and GitHub on loopback.
+"""A copy of the checkout in which the workflows' own lines run, with fakes of Google Cloud and GitHub on loopback.
 
-What stands for Terraform writes a plan that a test gives, and what stands for cdktf-cli notes what it was asked: the
-plan with the real Terraform is `tests.operate`'s.
+The fake of Terraform writes the plan that a test gives, the fake of cdktf-cli logs its arguments. `tests.operate`
+plans with the real Terraform.
 """
 
 import json
@@ -17,21 +17,21 @@ from tests.cdk.conftest import copy_checkout
 ROOT = Path(__file__).parents[3]
 TIMEOUT_S = 120
 TERRAFORM = """#!/bin/sh
-echo "terraform $*" >> "$SITE/asked"
+echo "terraform $*" >> "$SANDBOX/calls"
 case "$1" in
   version) echo '{"terraform_version": "1.11.4"}' ;;
   plan) for word; do case "$word" in -out=*) echo kept > "${word#-out=}" ;; esac; done ;;
-  show) cat "$SITE/plan.json" ;;
+  show) cat "$SANDBOX/plan.json" ;;
 esac
 """
 CDKTF = """#!/bin/sh
-echo "cdktf $*" >> "$SITE/asked"
+echo "cdktf $*" >> "$SANDBOX/calls"
 """
-PROJECT = "vlille-steps"  # no other test's
+PROJECT = "vlille-steps"  # used by no other test
 
 
 @dataclass
-class Site:
+class Sandbox:
     """`folder` holds the copy (`checkout`); `done` are the lines that were run in it."""
 
     folder: Path
@@ -39,8 +39,8 @@ class Site:
     done: set[str] = field(default_factory=set)
 
     @classmethod
-    def make(cls, folder: Path, variables: Mapping[str, str]) -> "Site":
-        """Copy the checkout and put the programs in their places."""
+    def make(cls, folder: Path, variables: Mapping[str, str]) -> "Sandbox":
+        """Copy the checkout and install the fake programs."""
         checkout = copy_checkout(folder / "checkout", 1_000_000_000, 0o644)
         settings = checkout / "environments" / "dev.toml"
         settings.write_text(settings.read_text().replace('"vlille-dev"', f'"{PROJECT}"'))
@@ -57,8 +57,8 @@ class Site:
         of_make = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
         kept = {name: value for name, value in os.environ.items() if name not in of_make}
         own = {
-            "SITE": str(folder),
-            "GITHUB_ACTIONS": "true",  # whose steps give options as variables
+            "SANDBOX": str(folder),
+            "GITHUB_ACTIONS": "true",  # its steps pass options as environment variables
             "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
             "PYTHONPATH": str(checkout / "src"),  # the copy's own packages
             "VLILLE_ENVIRONMENTS": str(checkout / "environments"),
@@ -71,14 +71,14 @@ class Site:
         return self.folder / "checkout"
 
     @property
-    def asked(self) -> list[str]:
-        """What Terraform and cdktf were asked for, but for the version."""
-        file = self.folder / "asked"
+    def calls(self) -> list[str]:
+        """Return the calls of Terraform and cdktf, without those of `terraform version`."""
+        file = self.folder / "calls"
         lines = file.read_text().splitlines() if file.exists() else []
         return [line for line in lines if line != "terraform version -json"]
 
     def plan(self, document: Mapping[str, Any]) -> None:
-        """Let Terraform plan this from now on."""
+        """Set the plan that the fake of Terraform returns from now on."""
         (self.folder / "plan.json").write_text(json.dumps(document))
 
     def step(self, line: str, **variables: str) -> subprocess.CompletedProcess[str]:
