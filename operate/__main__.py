@@ -94,8 +94,8 @@ def _execute(
     variables = {**environ, "CHECKPOINT_DISABLE": "1", "VLILLE_ENV": settings.environment}
     if TERRAFORM in NEEDS[command]:
         variables["TERRAFORM_BINARY_NAME"] = str(terraform.find_terraform(environ).program)
-    say = functools.partial(print, flush=True)
-    locking = Locking(settings, clients(), target, say, ask=_read_answer, environ=environ)
+    report = functools.partial(print, flush=True)
+    locking = Locking(settings, clients(), target, report, read_input=_read_answer, environ=environ)
     if command == "unlock":
         return locking.unlock()
     deployer = Deployer(
@@ -103,7 +103,7 @@ def _execute(
         clients(),
         cdktf(variables),
         locking,
-        say=say,
+        report=report,
         auto_approve=getattr(options, "auto_approve", False),
         local_folder=target.local_folder,
     )

@@ -77,7 +77,7 @@ def _backfill(cloud: Cloud, settings: Settings, target: Target, options: argpars
         source=options.source,
         keep=not options.move,
         dry_run=options.dry_run,
-        ask=lambda question: options.yes or _confirm(question),
+        confirm=lambda question: options.yes or _confirm(question),
     )
 
 

@@ -45,8 +45,8 @@ def backfill(
     source: str,
     keep: bool,
     dry_run: bool,
-    ask: Callable[[str], bool],
-    say: Callable[[str], None] = print,
+    confirm: Callable[[str], bool],
+    report: Callable[[str], None] = print,
     pause: Callable[[float], None] = time.sleep,
 ) -> int:
     """Archive every response in the bucket `source`, then rebuild their days; return the exit status.
@@ -58,33 +58,33 @@ def backfill(
     with when_stopped("nothing was done"):
         survey = _survey_bucket(cloud, source, old)
         for line in format_estimate(survey, estimate(survey, settings.batch, DAYS_AT_ONCE, keep=keep)):
-            say(line)
+            report(line)
         if dry_run:
             return 0
         last = "" if keep else ", then delete each original whose copy is verified"
-        if not ask(f"archive {survey.objects:,} objects, rebuild their days{last}?"):
-            say("nothing was done")
+        if not confirm(f"archive {survey.objects:,} objects, rebuild their days{last}?"):
+            report("nothing was done")
             return 1
     total = survey.objects + survey.refused
     with when_stopped(f"what is archived stays, and no table was changed; {RESUME_HINT}"):
         done = _run_sweep(cloud, settings, source, old, total=total, keep=True)
-        say(
+        report(
             f"{done.moved:,} objects archived, {done.skipped + done.retained:,} were archived before, "
             f"{done.refused:,} skipped"
             + "".join(f"\n  {each['object']}: {each['reason']}" for each in done.refusals[:5])
         )
         _check_failures(done)
     known, left = {feed.name for feed in feeds}, []
-    batch = BatchRebuild(cloud, settings, target, RESUME_HINT, say, pause)
+    batch = BatchRebuild(cloud, settings, target, RESUME_HINT, report, pause)
     for feed_name, days in sorted(survey.days.items()):
         if feed_name in known:
             left.append(batch.rebuild(feed_name, days, survey.files))
         else:
-            say(f"{feed_name}: archived, and no folder of sources/: its days are not rebuilt")
+            report(f"{feed_name}: archived, and no folder of sources/: its days are not rebuilt")
     if not keep:  # the last of all: another run finds the days by the originals
         with when_stopped(f"the days are rebuilt, and the originals that are left stay; {RESUME_HINT}"):
             gone = _run_sweep(cloud, settings, source, old, total=total, keep=False)
-            say(f"{gone.moved + gone.skipped:,} originals deleted, each copy verified")
+            report(f"{gone.moved + gone.skipped:,} originals deleted, each copy verified")
             _check_failures(gone)
     if any(left):
         raise OperateError("\n".join(filter(None, left)))

@@ -33,7 +33,7 @@ class BatchRebuild:
     settings: Settings
     target: Target
     resume_hint: str
-    say: Callable[[str], None]
+    report: Callable[[str], None]
     pause: Callable[[float], None]
 
     def rebuild(self, feed_name: str, days: Iterable[date], files: str) -> str:
@@ -59,7 +59,7 @@ class BatchRebuild:
                 f"{what} is rebuilt, and its cluster was not deleted ({left}): {orphans} prints the command that "
                 "deletes it"
             )
-        self.say(f"{feed_name}: {first} to {last} rebuilt; the table batch_runs has the run statistics")
+        self.report(f"{feed_name}: {first} to {last} rebuilt; the table batch_runs has the run statistics")
         return ""
 
     def _start(self, options: dict[str, str], files: str, what: str) -> dict[str, Any]:

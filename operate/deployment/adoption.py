@@ -115,14 +115,14 @@ def find_existing(
     `stack` is the synthesized JSON, `known` the addresses in the state. Raises OperateError if a lookup fails,
     CredentialsError.
     """
-    asked = {
+    lookups = {
         address: (kind, arguments)
         for kind, address, arguments in _iterate_resources(stack, project)
         if address not in known and (kind in LOOKUPS or kind in LISTED)
     }
     with ThreadPoolExecutor(AT_ONCE, "adoption") as pool:
-        found = pool.map(lambda each: _find_resource(cloud, project, *each), asked.values())
-        return {address: each for address, each in zip(asked, found, strict=True) if each}
+        found = pool.map(lambda each: _find_resource(cloud, project, *each), lookups.values())
+        return {address: each for address, each in zip(lookups, found, strict=True) if each}
 
 
 def find_adoptable(
@@ -207,10 +207,10 @@ def _find_resource(cloud: Cloud, project: str, kind: str, arguments: Arguments) 
     return Existing(kind, arguments, id_, is_failed=there.get("state") == FAILED)
 
 
-def _look_up[T](kind: str, arguments: Arguments, ask: Callable[[], T]) -> T | None:
+def _look_up[T](kind: str, arguments: Arguments, request: Callable[[], T]) -> T | None:
     """Return what the lookup returns, None if there is nothing. Raises OperateError if it fails, CredentialsError."""
     try:
-        return ask()
+        return request()
     except CredentialsError:
         raise
     except ApiError as error:

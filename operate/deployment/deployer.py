@@ -51,13 +51,13 @@ class Cdktf(Protocol):
 
 @dataclass(frozen=True)
 class Deployer:
-    """Deploys and destroys one environment; `say` prints a line."""
+    """Deploys and destroys one environment; `report` prints a line."""
 
     settings: Settings
     cloud: Cloud
     cdktf: Cdktf
     locking: Locking
-    say: Callable[[str], None]
+    report: Callable[[str], None]
     auto_approve: bool = False
     local_folder: Path | None = None
     plans: Path = PLANS
@@ -69,7 +69,7 @@ class Deployer:
 
     def bootstrap(self) -> int:
         """Create the state bucket, then deploy the bootstrap stack. Idempotent."""
-        self.say(
+        self.report(
             ensure_bucket(self.cloud.storage, self.settings, fetch_project_number(self.cloud, self.settings))
         )
         if self.settings.ci:
@@ -81,7 +81,7 @@ class Deployer:
         settings, storage = self.settings, self.cloud.storage
         bucket = find_bucket(storage, settings)
         if bucket is None:
-            self.say(f"the state bucket {settings.bucket('tfstate')} does not exist: nothing to undo")
+            self.report(f"the state bucket {settings.bucket('tfstate')} does not exist: nothing to remove")
             return 0
         check_owner(bucket, settings, fetch_project_number(self.cloud, settings))
         others = [
@@ -99,7 +99,7 @@ class Deployer:
         if status := self._run("destroy", settings.bootstrap_stack, document):
             return status
         remove_bucket(storage, bucket)
-        self.say(f"the state bucket {bucket.name} is deleted; the APIs stay enabled, which costs nothing")
+        self.report(f"the state bucket {bucket.name} is deleted; the APIs stay enabled, which costs nothing")
         return 0
 
     def destroy(self) -> int:
@@ -115,7 +115,7 @@ class Deployer:
         document = self.cdktf.synthesize(stack, {})
         self._check_unmanaged_resources(stack, document, "deploy", "destroy")
         status = self._run("destroy", stack, document)
-        # If the user answers "no" to Terraform, the state still has resources.
+        # If the user types "no" at Terraform's prompt, the state still has resources.
         if status == 0 and not any(state.resources for state in self._read_stack_states(stack)):
             self._check_destroyed(document)
         return status
@@ -146,7 +146,7 @@ class Deployer:
                 "\n".join(orphaned_resources.format_orphaned_resources(declared, self.settings, self.target))
             )
         for resource in found:
-            self.say(
+            self.report(
                 f"{resource.kind} {resource.name}, which Google Cloud created beside the stack, is left: "
                 f"{self.target.format_command('orphans')} says how to remove it"
             )
@@ -164,7 +164,7 @@ class Deployer:
         stack, kept_plan = self.settings.stack, self.kept_plan
         kept_plan.renew()
         self._synthesize("plan", stack)
-        self.say(f"planning {stack} …")
+        self.report(f"planning {stack} …")
         made = ["plan", "-input=false", "-lock=false", "-no-color", f"-out={kept_plan.plan}"]
         status = self.cdktf.terraform(stack, [*INIT], kept_plan.log) or self.cdktf.terraform(
             stack, made, kept_plan.log
@@ -175,12 +175,12 @@ class Deployer:
                 self.cdktf.terraform(stack, ["show", "-json", str(kept_plan.plan)], kept_plan.json) or status
             )
         if status:
-            self.say(
+            self.report(
                 f"there is no plan of {stack} that could be applied; what Terraform printed: {kept_plan.log}"
             )
             return status
         for problem in fetch_replaced_artifacts(self.cloud.storage, kept_plan):
-            self.say(problem)
+            self.report(problem)
         return 0
 
     def apply(self) -> int:
@@ -217,14 +217,14 @@ class Deployer:
         check_changes(self.settings, self.target, document, deployed)
         is_first = not any(each.resources for each in deployed if each.stack == stack)
         if command == "deploy" and stack == self.settings.stack and is_first:
-            self.say(
+            self.report(
                 f"{stack} has no state in {self.settings.project}: this is its first deploy, or its state was lost; "
                 "what an environment left in another project stays there"
             )
         if lost := find_adoptable(
             self.cloud, self.settings.project, document, self._list_known_addresses(stack)
         ):
-            self.say(
+            self.report(
                 f"{len(lost)} resources exist in {self.settings.project} and are not in the state of {stack}, as after "
                 f"a deploy that was killed or a state that was lost; they are imported, such as {next(iter(lost))}"
             )

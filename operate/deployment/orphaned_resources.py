@@ -129,7 +129,7 @@ def find_orphaned_resources(
 
     Raises OperateError if a list fails; an API that is not enabled has no resources.
     """
-    asked: dict[str, Callable[[Cloud, Settings], Iterable[OrphanedResource]]] = {
+    searches: dict[str, Callable[[Cloud, Settings], Iterable[OrphanedResource]]] = {
         "clusters": _list_clusters,
         "disks": _list_disks,
         "repositories": _list_repositories,
@@ -142,9 +142,9 @@ def find_orphaned_resources(
         (resource.kind, resource.name): resource
         for resource in _iterate_declared(existing.values(), settings)
     }
-    for what, ask in asked.items():
+    for what, search in searches.items():
         try:
-            for resource in ask(cloud, settings):
+            for resource in search(cloud, settings):
                 key = resource.kind, resource.name
                 found[key] = resource if key not in found else _merge(found[key], resource)
         except CredentialsError:
@@ -246,9 +246,9 @@ def _list_repositories(cloud: Cloud, settings: Settings) -> Iterator[OrphanedRes
 def _list_disks(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource]:
     """Yield the cluster's disks; Compute Engine lists them by zone."""
     url = f"{cloud.endpoints.compute}projects/{settings.project}/aggregated/disks"
-    asked: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     while True:
-        page = cloud.call("GET", url, params=asked)
+        page = cloud.call("GET", url, params=parameters)
         for zone, inside in page.get("items", {}).items():
             for disk in inside.get("disks", []):
                 if disk["name"].startswith(CLUSTER):
@@ -256,7 +256,7 @@ def _list_disks(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource]:
                     yield OrphanedResource("disk", disk["name"], _last_segment(zone), size, is_declared=False)
         if not (token := page.get("nextPageToken")):
             return
-        asked["pageToken"] = str(token)
+        parameters["pageToken"] = str(token)
 
 
 def _list_clusters(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource]:

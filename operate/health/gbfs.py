@@ -21,7 +21,7 @@ class Polled:
     """The outcome of the newest requests of a system's station_status."""
 
     newest: datetime  # tick of the newest request
-    answered: datetime | None  # of the newest one that did not fail
+    last_success: datetime | None  # of the newest one that did not fail
     last_updated: datetime | None  # what the newest file says of its age
     error: str | None  # of the newest request
     ttl: timedelta = timedelta(0)  # the longest: it may not be requested more often
@@ -55,12 +55,12 @@ def observe_gbfs(cloud: Cloud, settings: Settings, target: Target, now: datetime
         {
             system_id: Polled(
                 parse_time(newest),
-                _parse_optional_time(answered),
+                _parse_optional_time(last_success),
                 _parse_optional_time(updated),
                 error or None,
                 timedelta(seconds=int(ttl)),
             )
-            for system_id, newest, answered, updated, ttl, error in polled
+            for system_id, newest, last_success, updated, ttl, error in polled
         },
         {
             system_id: Known(parse_time(valid_from), error or None, int(files) > 0)
@@ -111,10 +111,10 @@ def judge_gbfs(
         )
         if polled is None:
             silent[system_id] = _explain_silence(facts.known.get(system_id))
-        elif polled.answered is None:
+        elif polled.last_success is None:
             broken[system_id] = f"for {ROW_DAYS} days or more{_format_error(polled.error)}"
-        elif now - polled.answered > patience:
-            broken[system_id] = f"since {_format_utc(polled.answered)}{_format_error(polled.error)}"
+        elif now - polled.last_success > patience:
+            broken[system_id] = f"since {_format_utc(polled.last_success)}{_format_error(polled.error)}"
         elif polled.last_updated is not None and now - polled.last_updated > LATE_AFTER + patience:
             late[system_id] = f"since {_format_utc(polled.last_updated)}"
     unwell = {"silent": silent, "broken": broken, "late": late}

@@ -87,25 +87,25 @@ class Facts:
 def observe_environment(cloud: Cloud, settings: Settings, target: Target, now: datetime) -> Facts:
     """Observe the environment at `now`. Raises CredentialsError."""
 
-    def parameters[T](ask: Callable[..., T], *more: Any) -> T | Unavailable:
+    def try_query[T](query: Callable[..., T], *more: Any) -> T | Unavailable:
         try:
-            return ask(cloud, settings, *more)
+            return query(cloud, settings, *more)
         except CredentialsError:
             raise
         except ApiError as error:
             return Unavailable(explain_error(error, target))
 
-    archived = parameters(_list_archived_ticks, now)
+    archived = try_query(_list_archived_ticks, now)
     known = frozenset[datetime]() if isinstance(archived, Unavailable) else archived
     return Facts(
-        landing=parameters(_observe_landing, known),
+        landing=try_query(_observe_landing, known),
         archived=archived if isinstance(archived, Unavailable) else max(archived, default=None),
-        row=parameters(_query_newest_row, now),
-        dead_letters=parameters(_count_dead_letters, now),
-        jobs={job: parameters(_fetch_job, job) for job in list_jobs(settings)},
-        run=parameters(_query_last_run),
-        minutes=parameters(_query_minutes, now),
-        load_jobs=parameters(_count_load_jobs, now),
+        row=try_query(_query_newest_row, now),
+        dead_letters=try_query(_count_dead_letters, now),
+        jobs={job: try_query(_fetch_job, job) for job in list_jobs(settings)},
+        run=try_query(_query_last_run),
+        minutes=try_query(_query_minutes, now),
+        load_jobs=try_query(_count_load_jobs, now),
     )
 
 
@@ -215,13 +215,13 @@ def _count_dead_letters(cloud: Cloud, settings: Settings, now: datetime) -> int 
     """Return the undelivered messages from Monitoring's newest point: a pull would lease them."""
     subscription = f"projects/{settings.project}/subscriptions/{DEAD_LETTERS}"
     cloud.call("GET", f"{cloud.endpoints.pubsub}{subscription}")  # of one that is gone there are points still
-    parameters = {
+    try_query = {
         "filter": f'metric.type="{UNDELIVERED}" AND resource.labels.subscription_id="{DEAD_LETTERS}"',
         "interval.startTime": (now - METRIC_WINDOW).isoformat(),
         "interval.endTime": now.isoformat(),
     }
     url = f"{cloud.endpoints.monitoring}v3/projects/{settings.project}/timeSeries"
-    for series in iterate_pages(cloud, url, "timeSeries", **parameters):
+    for series in iterate_pages(cloud, url, "timeSeries", **try_query):
         if points := series.get("points"):
             return int(points[0]["value"]["int64Value"])  # the newest comes first
     return None

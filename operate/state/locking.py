@@ -20,13 +20,13 @@ LOCK_SECONDS, POLL_SECONDS = 900.0, 5.0
 
 @dataclass(frozen=True)
 class Locking:
-    """The locks of one environment's states; `say` prints a line, `ask` returns the user's input."""
+    """The locks of one environment's states; `report` prints a line, `read_input` returns the user's input."""
 
     settings: Settings
     cloud: Cloud
     target: Target
-    say: Callable[[str], None]
-    ask: Callable[[str], str] = lambda _question: ""
+    report: Callable[[str], None]
+    read_input: Callable[[str], str] = lambda _question: ""
     environ: Mapping[str, str] = field(default_factory=dict)
     lock_seconds: float = LOCK_SECONDS
     sleep: Callable[[float], None] = time.sleep
@@ -52,7 +52,7 @@ class Locking:
                     if holder.why
                     else f"; if that was killed, press Ctrl-C and run {unlock}"
                 )
-                self.say(
+                self.report(
                     f"the state of {stack} is locked by {lock}{why}: waiting until that is done, for up to "
                     f"{self.lock_seconds / 60:.0f} minutes"
                 )
@@ -87,25 +87,25 @@ class Locking:
         stacks = (self.settings.stack, self.settings.bootstrap_stack)
         locks = [lock for stack in stacks if (lock := self._find_lock(stack))]
         if not locks:
-            self.say(f"no state of {self.settings.environment} is locked")
+            self.report(f"no state of {self.settings.environment} is locked")
         for lock in locks:
-            self.say(f"the state of {lock.stack} was locked by {lock}")
+            self.report(f"the state of {lock.stack} was locked by {lock}")
             if why := self._find_holder(lock).why:
                 raise OperateError(
                     f"the lock was kept: {why}; wait until it ends, or end it with Ctrl-C where it runs, then run "
                     f"{self.target.format_command('unlock')} again"
                 )
             if (
-                self.ask(
+                self.read_input(
                     f"If you are certain that this command has ended, type the lock's ID {lock.id}: "
                 ).strip()
                 != lock.id
             ):
-                self.say(f"the lock was kept: the ID {lock.id} was not typed")
+                self.report(f"the lock was kept: the ID {lock.id} was not typed")
                 return 1
             lock.release()
             deploy = self.target.format_command("deploy")
-            self.say(f"the lock was released; the next {deploy} imports what that command created")
+            self.report(f"the lock was released; the next {deploy} imports what that command created")
         return 0
 
     def _find_lock(self, stack: str) -> Lock | None:

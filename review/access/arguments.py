@@ -28,9 +28,9 @@ def access_finding(
     kind: Kind = Kind.ACCESS,
 ) -> Finding:
     """Return a finding about access; a revert does not undo what was done with it in the meantime."""
-    undo = STAYS if severity is Severity.WIDENED else YES
+    recovery = STAYS if severity is Severity.WIDENED else YES
     return Finding(
-        kind, severity, context.where(change), sentence, undo=undo, size=size, address=change.address
+        kind, severity, context.where(change), sentence, recovery=recovery, size=size, address=change.address
     )
 
 

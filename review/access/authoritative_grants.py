@@ -90,7 +90,7 @@ def _creation_finding(
         severity,
         context.where(change),
         sentence,
-        undo=NO,
+        recovery=NO,
         size=36 if losing else 10,
         address=change.address,
     )
@@ -107,7 +107,7 @@ def _deletion_finding(change: Change, context: Context, scope: Scope) -> Finding
         Severity.INTERRUPTED,
         context.where(change),
         sentence,
-        undo=NO,
+        recovery=NO,
         size=99,
         address=change.address,
     )

@@ -131,7 +131,7 @@ def lost_grant_findings(context: Context) -> Iterator[Finding]:
             Severity.INTERRUPTED,
             context.where(removed[address]),
             sentence,
-            undo="by applying again",
+            recovery="by applying again",
             address=address,
         )
 
@@ -221,7 +221,7 @@ def _change_finding(
         Severity.WIDENED if widened else Severity.CHANGE,
         f"{grant.kind} {span(grant.resource)}",
         _describe_change(grant, removed, added, widened=widened),
-        undo=STAYS if widened else YES,
+        recovery=STAYS if widened else YES,
         size=rank_breadth(grant) if widened else 0,
         address=grant.address,
         subject=describe_member(grant.member, grant.of),

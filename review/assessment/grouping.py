@@ -142,10 +142,10 @@ def group_findings(findings: Iterable[Finding]) -> list[Group]:
 def _group_key(finding: Finding) -> tuple[object, ...]:
     noun = finding.where.partition(OPEN)[0]
     if finding.subject:
-        return (finding.severity, finding.kind, finding.where, _strip_subject(finding), finding.undo)
+        return (finding.severity, finding.kind, finding.where, _strip_subject(finding), finding.recovery)
     if not finding.shared_sentence:
         return (id(finding),)
-    return (finding.severity, finding.kind, noun, finding.shared_sentence, finding.parent, finding.undo)
+    return (finding.severity, finding.kind, noun, finding.shared_sentence, finding.parent, finding.recovery)
 
 
 def _strip_subject(finding: Finding) -> str:

@@ -86,7 +86,7 @@ def _disclosure_finding(output: Output) -> Finding:
         Severity.WIDENED,
         f"output {span(output.name)}",
         "is no longer sensitive: its value is shown in plans and logs from now on",
-        undo="yes, but not what was read in the meantime",
+        recovery="yes, but not what was read in the meantime",
         size=36,
     )
 
@@ -102,7 +102,9 @@ def _merge_import(found: list[Finding], change: Change, context: Context) -> Ite
             yield each
             continue
         sentence = f"{each.sentence}; it is imported by this plan ({span(change.import_id)})"
-        yield replace(each, sentence=sentence, undo=BY_REMOVED if each.undo.startswith(YES) else each.undo)
+        yield replace(
+            each, sentence=sentence, recovery=BY_REMOVED if each.recovery.startswith(YES) else each.recovery
+        )
 
 
 def _check_finding(check: Check) -> Finding:
@@ -133,7 +135,7 @@ def _invocation_finding(invocation: Invocation) -> Finding:
         Severity.CARE,
         f"action {span(invocation.address)}",
         f"{verb}{reason}{cause}{given}{more}; its effect is not known",
-        undo=NO,
+        recovery=NO,
         address=invocation.address,
         opaque=invocation.address,
     )

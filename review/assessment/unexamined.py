@@ -143,7 +143,7 @@ def gap_findings(found: list[tuple[Change, Gaps]], context: Context, level: Leve
             severity,
             context.where(change),
             f"{words}: {what}",
-            undo="not known",
+            recovery="not known",
             size=20,
             address=change.address,
             unexamined=True,

@@ -64,7 +64,7 @@ def code_findings(change: Change, context: Context) -> Iterator[Finding]:
         Severity.CODE,
         context.where(change),
         f"this code {verb}: {'; '.join(shown[:MOST])}{more}",
-        undo=NO if once else YES,
+        recovery=NO if once else YES,
         size=4,
         details=tuple(details),
         address=change.address,

@@ -66,7 +66,7 @@ def _finding(
         Severity.CODE,
         context.where(change),
         sentence,
-        undo=NO,
+        recovery=NO,
         size=20,
         details=details,
         address=change.address,

@@ -83,7 +83,9 @@ def action_findings(change: Change, context: Context) -> Iterator[Finding]:
         yield from _destruction_findings(change, context, because)
     elif change.action not in ("no-op", "read", "forget"):
         sentence = f"unknown action in the plan: {span(' '.join(change.actions))}"
-        yield Finding(Kind.SERVICE, Severity.CARE, where, sentence, undo="not known", address=change.address)
+        yield Finding(
+            Kind.SERVICE, Severity.CARE, where, sentence, recovery="not known", address=change.address
+        )
 
 
 def _update_finding(change: Change, where: str) -> Finding:
@@ -117,10 +119,10 @@ def _destruction_findings(change: Change, context: Context, because: str) -> Ite
         )
     sentence = f"{verb}{order}{f': {because}' if because else ''}"
     if change.action == "delete" and (kept := _find_what_keeps_it(change)):
-        severity, words, undo = kept
+        severity, words, recovery = kept
         sentence = f"{words}{f'; {because}' if because else ''}"
         yield Finding(
-            Kind.SERVICE, severity, context.where(change), sentence, undo, 25, address=change.address
+            Kind.SERVICE, severity, context.where(change), sentence, recovery, 25, address=change.address
         )
         return
     known = look_up_type(change.type)
@@ -141,7 +143,7 @@ def _destruction_findings(change: Change, context: Context, because: str) -> Ite
             max(severity, Severity.CARE) if again else severity,
             context.where(change),
             f"{sentence}{again}",
-            undo=NO if again else YES,
+            recovery=NO if again else YES,
             address=change.address,
         )
         return
@@ -150,7 +152,7 @@ def _destruction_findings(change: Change, context: Context, because: str) -> Ite
         context,
         f"{verb}{order}; {known.data if known else 'the review does not know whether it holds data'}{again}",
         size=known.size if known else UNKNOWN_SIZE,
-        undo=NO if known else "not known",
+        recovery=NO if known else "not known",
         severity=Severity.LOSS if known and not known.is_loss_uncertain else Severity.POSSIBLE_LOSS,
         deleted_with=_list_deleted_with(change, context, known.deleted_with if known else ()),
         unexamined=known is None,
@@ -179,9 +181,9 @@ def _list_deleted_with(change: Change, context: Context, types: tuple[str, ...])
 
 def _find_what_keeps_it(change: Change) -> tuple[Severity, str, str] | None:
     """Return severity, sentence and revert of a deletion that leaves the resource in place; None if it does not."""
-    for argument, value, severity, sentence, undo in KEPT_BY:
+    for argument, value, severity, sentence, recovery in KEPT_BY:
         if change.old.get(argument) == value:
-            return severity, f"{sentence} ({argument} is {format_literal(value)})", undo
+            return severity, f"{sentence} ({argument} is {format_literal(value)})", recovery
     if found := SPARED.get(change.type):
         return found
     known_ = look_up_type(change.type)
@@ -198,8 +200,8 @@ def circumstance_findings(change: Change, context: Context) -> Iterator[Finding]
     """Yield what applies besides the action: moved, imported, deposed, forgotten, read during the apply."""
     where = context.where(change)
 
-    def note(severity: Severity, sentence: str, undo: str = YES) -> Finding:
-        return Finding(Kind.SERVICE, severity, where, sentence, undo=undo, address=change.address)
+    def note(severity: Severity, sentence: str, recovery: str = YES) -> Finding:
+        return Finding(Kind.SERVICE, severity, where, sentence, recovery=recovery, address=change.address)
 
     if change.previous_address and change.previous_address != change.address:
         still = "; nothing else changes" if change.action == "no-op" else ""

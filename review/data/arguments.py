@@ -29,7 +29,7 @@ class Rule:
     when: str
     severity: Severity
     sentence: str  # {old} and {new} are the values
-    undo: str = NO
+    recovery: str = NO
 
 
 RULES = (
@@ -103,7 +103,7 @@ def data_argument_findings(change: Change, context: Context) -> Iterator[Finding
                 rule.severity,
                 context.where(change),
                 rule.sentence.format(old=old, new=new),
-                rule.undo,
+                rule.recovery,
                 50,
                 address=change.address,
             )

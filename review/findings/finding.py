@@ -69,14 +69,14 @@ class Detail:
 class Finding:
     """One sentence about one resource. Values of the plan are spans in its texts, see `review.findings.text`.
 
-    `undo` says whether reverting the change brings back what there was; `size` orders findings of one severity.
+    `recovery` says whether reverting the change brings back what there was; `size` orders findings of one severity.
     """
 
     kind: Kind
     severity: Severity
     where: str
     sentence: str
-    undo: str = YES
+    recovery: str = YES
     size: int = 0
     details: tuple[Detail, ...] = ()
     address: str = ""

@@ -125,8 +125,8 @@ def _answer_revert(review: Review) -> Answer:
     question, unexamined = "Can it be undone?", review.unexamined.data
     places: dict[str, set[str]] = {"**no**": set(), NOT_KNOWN: set(), "only manually": set()}
     for each in review.findings:
-        if not each.undo.startswith(YES):
-            kind = {NO: "**no**", NOT_KNOWN: NOT_KNOWN}.get(each.undo, "only manually")
+        if not each.recovery.startswith(YES):
+            kind = {NO: "**no**", NOT_KNOWN: NOT_KNOWN}.get(each.recovery, "only manually")
             places[kind].add(each.where)
     parts, said = [], set[str]()
     for kind, found in places.items():

@@ -20,7 +20,7 @@ class Row:
     severity: Severity
     where: str
     sentence: str
-    undo: str
+    recovery: str
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _list_rows(findings: tuple[Finding, ...]) -> Iterator[Row]:
         else:
             rest.append(each)
     for row in group_findings(rest):
-        yield Row(row.first.severity, row.where, truncate_sentence(row.sentence), row.first.undo)
+        yield Row(row.first.severity, row.where, truncate_sentence(row.sentence), row.first.recovery)
     for noun, names in sorted(new.items()):
         shown = ", ".join(names[:MOST_NEW]) + (
             f" and {len(names) - MOST_NEW} more" if len(names) > MOST_NEW else ""
@@ -140,7 +140,7 @@ def mask_document(document: Document, mask: Callable[[str], str]) -> Document:
                 each.severity,
                 mask_sentence(each.where),
                 mask_sentence(each.sentence),
-                mask_sentence(each.undo),
+                mask_sentence(each.recovery),
             )
             for each in document.rows
         ),

@@ -61,7 +61,7 @@ def _render_table(rows: Iterable[Row]) -> str:
     left_out: Counter[Severity] = Counter()
     for row in rows:
         bold = f"**{row.severity.label}**" if row.severity >= Severity.CARE else row.severity.label
-        cells = (f"{SIGNS.get(row.severity, '')}{bold}", row.where, row.sentence, row.undo)
+        cells = (f"{SIGNS.get(row.severity, '')}{bold}", row.where, row.sentence, row.recovery)
         line = f"| {' | '.join(_render_cell(each) for each in cells)} |"
         size += len(line) + 1
         if size > MOST_TABLE:

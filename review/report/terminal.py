@@ -28,8 +28,10 @@ def _list_lines(document: Document) -> Iterator[str]:
         yield ""
         for row in document.rows:
             mark = row.severity.label.upper() if row.severity >= Severity.CARE else row.severity.label
-            undo = "" if row.undo == YES else f" [can it be undone: {_render_text(row.undo)}]"
-            yield from _wrap(f"{mark}: {_render_text(row.where)}: {_render_text(row.sentence)}{undo}", "    ")
+            recovery = "" if row.recovery == YES else f" [can it be undone: {_render_text(row.recovery)}]"
+            yield from _wrap(
+                f"{mark}: {_render_text(row.where)}: {_render_text(row.sentence)}{recovery}", "    "
+            )
     for fold in document.folds:
         yield ""
         yield f"--- {_render_text(fold.title)}"

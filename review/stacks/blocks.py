@@ -18,7 +18,7 @@ def configuration_finding(
     details: tuple[Detail, ...],
     *,
     address: str = "",
-    undo: str = YES,
+    recovery: str = YES,
     opaque: str = "",
 ) -> Finding:
     """Return a finding about a block of the configuration."""
@@ -27,7 +27,7 @@ def configuration_finding(
         severity,
         where,
         sentence,
-        undo=undo,
+        recovery=recovery,
         size=15,
         details=details,
         address=address,

@@ -80,10 +80,12 @@ def _other_findings(
                 if are_listed
                 else "only a plan can show which instances are created or deleted"
             )
-            severity, undo = (Severity.NOTE, YES) if are_listed else (Severity.POSSIBLE_LOSS, "not known")
+            severity, recovery = (Severity.NOTE, YES) if are_listed else (Severity.POSSIBLE_LOSS, "not known")
             sentence = f"its count or for_each changes: {which}"
             opaque = "" if are_listed else address
-            yield Finding(Kind.SERVICE, severity, where, sentence, undo, 15, address=address, opaque=opaque)
+            yield Finding(
+                Kind.SERVICE, severity, where, sentence, recovery, 15, address=address, opaque=opaque
+            )
     for address in sorted(before.keys() & after.keys()):
         change = replace(after[address][0], before=before[address][0].before, actions=("update",))
         ignored = list_ignored_arguments(after[address][1])

@@ -86,7 +86,7 @@ def meta_argument_findings(
             f"{span(old.get('provider') or 'google')}: it may be created again in another project or region"
         )
         yield configuration_finding(
-            where, Severity.POSSIBLE_LOSS, sentence, (), address=address, undo="not known", opaque=address
+            where, Severity.POSSIBLE_LOSS, sentence, (), address=address, recovery="not known", opaque=address
         )
     before, after = (as_mapping(unwrap_block(each.get("lifecycle"))) for each in (old, new))
     if before.get("prevent_destroy") is True and after.get("prevent_destroy") is not True:
@@ -133,7 +133,7 @@ def _block_finding(
     if section == "action":
         sentence = f"{verb}: its effect is not known"
         return configuration_finding(
-            where, Severity.CARE, sentence, details, undo=NO, opaque=f"action.{name}"
+            where, Severity.CARE, sentence, details, recovery=NO, opaque=f"action.{name}"
         )
     if section == "check":
         return configuration_finding(where, Severity.CARE if new is None else Severity.NOTE, verb, details)
@@ -152,5 +152,5 @@ def _module_finding(name: str, verb: str, old: Any, new: Any, details: tuple[Det
     severity = Severity.CARE if old is None else Severity.POSSIBLE_LOSS
     where = f"module {span(name)}"
     return configuration_finding(
-        where, severity, sentence, details, undo="not known", opaque=f"module.{name}"
+        where, severity, sentence, details, recovery="not known", opaque=f"module.{name}"
     )

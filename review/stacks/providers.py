@@ -35,7 +35,12 @@ def terraform_findings(old: Values, new: Values, secrets: Secrets) -> Iterator[F
             )
             name = _backend_name(new) or _backend_name(old)
             yield configuration_finding(
-                f"backend {span(name)}", Severity.CARE, sentence, details, undo=NO, opaque=f"backend.{name}"
+                f"backend {span(name)}",
+                Severity.CARE,
+                sentence,
+                details,
+                recovery=NO,
+                opaque=f"backend.{name}",
             )
         else:
             yield configuration_finding(f"Terraform setting {span(key)}", Severity.CARE, "changes", details)
@@ -54,7 +59,7 @@ def terraform_findings(old: Values, new: Values, secrets: Secrets) -> Iterator[F
             else ""
         )
         where = f"provider {span(name)}"
-        yield Finding(Kind.CODE, Severity.CODE, where, sentence, undo=YES, size=25, opaque=opaque)
+        yield Finding(Kind.CODE, Severity.CODE, where, sentence, recovery=YES, size=25, opaque=opaque)
 
 
 def _provider_source(required: Values) -> str:
@@ -110,7 +115,7 @@ def provider_findings(
                 severity,
                 sentence,
                 details,
-                undo="not known" if follow else YES,
+                recovery="not known" if follow else YES,
                 opaque=f"provider.{name}" if follow else "",
             )
         else:

@@ -45,12 +45,12 @@ def run(code: str) -> str:
 
 
 def test_one_resource_loads_one_module() -> None:
-    told = run(
+    printed = run(
         "import sys; from cdk import bindings; bindings.install('cdktf');"
         "from cdktf_cdktf_provider_google.storage_bucket import StorageBucket;"
         "print(*{m.split('.')[1] for m in sys.modules if m.startswith('cdktf_cdktf_provider_google.')})"
     )
-    assert set(told.split()) == {"_jsii", "storage_bucket"}
+    assert set(printed.split()) == {"_jsii", "storage_bucket"}
 
 
 def test_bindings_that_are_not_known_are_one_sentence(tmp_path: Path) -> None:

@@ -151,10 +151,10 @@ def test_the_log_of_a_repeated_request_has_no_secret_from_the_response(
         fetch_tick_response(
             feed, api, feed.url, TICK, LIMITS, redact=lambda text: redact_secrets(text, ["k3y/a"])
         )
-    said = "".join(each.getMessage() for each in caplog.records)
-    assert "requesting again in 1 s: vlille_ods: unusable response (html)" in said
-    assert "not allowed: /?apiKey=[secret]" in said
-    assert "k3y" not in said
+    logged = "".join(each.getMessage() for each in caplog.records)
+    assert "requesting again in 1 s: vlille_ods: unusable response (html)" in logged
+    assert "not allowed: /?apiKey=[secret]" in logged
+    assert "k3y" not in logged
 
 
 @pytest.mark.emulator
@@ -170,6 +170,6 @@ def test_a_repeated_request_logs_no_secret(
     logging.getLogger("vlille").propagate = True
     with caplog.at_level(logging.INFO, "vlille"):
         collect_tick(environment.settings, environment.feed, services, Delivery(TICK, is_first=True))
-    said = "".join(f"{each.getMessage()} {vars(each)['fields']}" for each in caplog.records)
-    assert "requesting again in 1 s" in said
-    assert "k3y" not in said
+    logged = "".join(f"{each.getMessage()} {vars(each)['fields']}" for each in caplog.records)
+    assert "requesting again in 1 s" in logged
+    assert "k3y" not in logged

@@ -138,8 +138,8 @@ def test_an_invalid_page_does_not_affect_the_rows_of_other_pages(
 ) -> None:
     second, found = NO_PAGES[what]
     feed, api = paged(paging), FakeApi(page(0, 2, next="?cursor=b"), second)
-    rows, said = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
-    assert (rows, said) == (list(range(2 + 2 * found.startswith("4"))), [found])
+    rows, problems = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
+    assert (rows, problems) == (list(range(2 + 2 * found.startswith("4"))), [found])
 
 
 def test_an_invalid_first_page_is_the_response(paged: MakePaged) -> None:
@@ -154,15 +154,15 @@ def test_as_many_records_as_the_api_says_are_all(paged: MakePaged, pages: list[A
     """Whether the number of requests ends here, or the API repeats its last page."""
     pages = [each | {"total_count": 4} for each in pages]
     feed, api = paged(f'offset = "offset", size = 2, max_requests = {len(pages)}'), FakeApi(*pages)
-    rows, said = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
-    assert (rows, said) == ([0, 1, 2, 3], [])
+    rows, problems = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
+    assert (rows, problems) == ([0, 1, 2, 3], [])
 
 
 def test_pages_in_a_circle_end(paged: MakePaged) -> None:
     circle = [page(0, 2, next="?cursor=b"), page(2, 2, next="?cursor=a"), page(0, 2, next="?cursor=b")]
     feed, api = paged('next = "next"'), FakeApi(*circle)
-    rows, said = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
-    assert (rows, said) == ([0, 1, 2, 3], ["4 records in 2 pages, and there are more"])
+    rows, problems = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
+    assert (rows, problems) == ([0, 1, 2, 3], ["4 records in 2 pages, and there are more"])
 
 
 ENCODED: dict[str, Callable[[str], bytes]] = {

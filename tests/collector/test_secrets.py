@@ -94,9 +94,9 @@ def test_the_log_of_a_response_that_repeats_the_key_has_none(
         outcome = parse_response(feed, body, datetime(2023, 10, 26, tzinfo=UTC))
         report_outcome(feed, outcome, LANDED, 0.1, services({"bikes": KEY}).redact)
     assert "k3y" in outcome.rejections[0].message
-    said = "".join(f"{record.getMessage()} {vars(record)['fields']}" for record in caplog.records)
-    assert "not allowed: /?apiKey=[secret], [secret]" in said
-    assert "k3y" not in said
+    logged = "".join(f"{record.getMessage()} {vars(record)['fields']}" for record in caplog.records)
+    assert "not allowed: /?apiKey=[secret], [secret]" in logged
+    assert "k3y" not in logged
 
 
 def test_no_part_of_a_key_is_left_where_metadata_are_cut(feed: Feed, api: FakeApi) -> None:

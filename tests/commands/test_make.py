@@ -108,10 +108,10 @@ def test_a_usage_error_runs_nothing(checkout: Path, typed: list[str], sentence: 
     assert done.returncode == 2
     assert ran == []
     assert not (checkout / "made").exists()
-    said = done.stderr.splitlines()
-    assert said[0].startswith("error: ")
-    assert sentence in said[0]
-    assert [line for line in said[1:] if not line.startswith("make: ")] == []
+    printed = done.stderr.splitlines()
+    assert printed[0].startswith("error: ")
+    assert sentence in printed[0]
+    assert [line for line in printed[1:] if not line.startswith("make: ")] == []
     assert done.stdout == ""
 
 

@@ -145,19 +145,19 @@ def _cut(body: bytes, rng: random.Random) -> bytes:
 def _number(body: bytes, rng: random.Random) -> bytes:
     digits = str(rng.randrange(1, 10)) + "".join(rng.choices("0123456789", k=rng.choice(_LENGTHS) - 1))
     text = rng.choice(("", "-")) + digits + rng.choice(("", "", "", ".0", ".5", "e2", "E-3", "e+400"))
-    return _in_place_of(_NUMBER, body, text.encode(), rng)
+    return _replace_match(_NUMBER, body, text.encode(), rng)
 
 
 def _scalar(body: bytes, rng: random.Random) -> bytes:
     pattern = _NUMBER if rng.random() < 0.5 else _STRING
-    return _in_place_of(pattern, body, rng.choice(_TEXTS).encode("utf-8", "surrogatepass"), rng)
+    return _replace_match(pattern, body, rng.choice(_TEXTS).encode("utf-8", "surrogatepass"), rng)
 
 
 def _deep(body: bytes, rng: random.Random) -> bytes:
     depth = rng.choice(_DEPTHS)
     opening, closing = rng.choice(((b"[", b"]"), (b'{"a":', b"}"), (b'{"}":[', b"]}")))
     end = depth if rng.random() < 0.8 else rng.randrange(depth + 1)
-    return _in_place_of(_NUMBER, body, opening * depth + b"1" + closing * end, rng)
+    return _replace_match(_NUMBER, body, opening * depth + b"1" + closing * end, rng)
 
 
 def _key_twice(body: bytes, rng: random.Random) -> bytes:
@@ -181,25 +181,25 @@ def _structure(body: bytes, rng: random.Random) -> bytes:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return body
-    place = document
-    while isinstance(place, dict | list) and place:
-        key: Any = rng.choice(list(place) if isinstance(place, dict) else range(len(place)))
-        if isinstance(place[key], dict | list) and place[key] and rng.random() < 0.8:
-            place = place[key]
+    parent = document
+    while isinstance(parent, dict | list) and parent:
+        key: Any = rng.choice(list(parent) if isinstance(parent, dict) else range(len(parent)))
+        if isinstance(parent[key], dict | list) and parent[key] and rng.random() < 0.8:
+            parent = parent[key]
             continue
         match rng.randrange(5):
             case 0:
-                del place[key]
-            case 1 if isinstance(place, list):
-                place.insert(key, place[key])
-            case 1 if isinstance(place, dict):
-                place[f"{key}2"] = place[key]
+                del parent[key]
+            case 1 if isinstance(parent, list):
+                parent.insert(key, parent[key])
+            case 1 if isinstance(parent, dict):
+                parent[f"{key}2"] = parent[key]
             case 2:
-                place[key] = [place[key]]
+                parent[key] = [parent[key]]
             case 3:
-                place[key] = {"value": place[key]}
+                parent[key] = {"value": parent[key]}
             case _:
-                place[key] = rng.choice(([], {}, None, True, 0, "", 1.5, [None], "é"))
+                parent[key] = rng.choice(([], {}, None, True, 0, "", 1.5, [None], "é"))
         break
     try:
         text = json.dumps(document, ensure_ascii=rng.random() < 0.5, indent=rng.choice((None, None, 1)))
@@ -208,12 +208,12 @@ def _structure(body: bytes, rng: random.Random) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _in_place_of(pattern: re.Pattern[bytes], body: bytes, text: bytes, rng: random.Random) -> bytes:
+def _replace_match(pattern: re.Pattern[bytes], body: bytes, text: bytes, rng: random.Random) -> bytes:
     found = list(pattern.finditer(body))
     if not found:
         return body + text
-    place = rng.choice(found)
-    return body[: place.start()] + text + body[place.end() :]
+    match = rng.choice(found)
+    return body[: match.start()] + text + body[match.end() :]
 
 
 def _recoded(encoding: str) -> Mutation:

@@ -38,14 +38,14 @@ def test_the_documents_example_works(tmp_path: Path) -> None:
         (block,) = re.findall(rf"```{language}\n(.*?)```", example, re.DOTALL)
         (folder / name).write_text(block, "utf-8")
     feed = load_feed(folder)
-    said = re.search(r"The table, after `collected_at`: (.*?)\n\n", text, re.DOTALL)
-    assert said
+    sentence = re.search(r"The table, after `collected_at`: (.*?)\n\n", text, re.DOTALL)
+    assert sentence
     kinds = {"STRING": "", "FLOAT": "", "INTEGER": " (INTEGER)", "TIMESTAMP": " (TIMESTAMP)"}
     columns = [
         f"`{c.name}`" + (" (REPEATED STRING)" if c.mode == "REPEATED" else kinds[c.type])
         for c in feed.columns
     ]
-    assert " ".join(said[1].split()) == ", ".join(columns) + "."
+    assert " ".join(sentence[1].split()) == ", ".join(columns) + "."
     outcome = parse_response(feed, feed.sample, datetime(2023, 10, 26, 20, 50, tzinfo=UTC))
     assert (len(outcome.rows), outcome.rejections, outcome.drifts) == (2, (), ())
     assert outcome.rows[1]["lines"] == []

@@ -1,6 +1,6 @@
-"""Google Cloud on loopback: bucket settings and REST answers are kept here, objects lie in the emulator.
+"""A fake of Google Cloud on loopback: it keeps bucket settings and REST responses; objects are in the emulator.
 
-The storage emulator forgets what a bucket is set to and refuses a versioned one, so that stands in front of it.
+The storage emulator does not store bucket settings and refuses versioned buckets, so the fake handles those calls.
 """
 
 import itertools
@@ -27,8 +27,8 @@ ROOT = Path(__file__).parents[2]
 NUMBER = 4711
 PROJECTS = itertools.count(1)
 TERRAFORM = '{"terraform_version": "1.11.4"}'
-# Services of which a test gives every answer itself.
-ASKED_AFTER = (
+# Services whose responses are all set by a test.
+FAKED_SERVICES = (
     "STORAGE",
     "BIG_QUERY",
     "PUBSUB",
@@ -42,11 +42,11 @@ ASKED_AFTER = (
     "LOGGING",
     "MONITORING",
 )
-Answer = tuple[int, Any]
+Response = tuple[int, Any]
 
 
 class Google:
-    """One project. `answers` and `queues` replace the answer of a call; `calls` holds what was asked, but objects."""
+    """One project. `responses` and `queues` replace a call's response; `calls` lists all calls but those of objects."""
 
     def __init__(self, project: str, emulator_url: str) -> None:
         self.project, self.emulator_url = project, emulator_url
@@ -54,16 +54,16 @@ class Google:
         self.buckets: dict[str, dict[str, Any]] = {}
         self.bindings: list[dict[str, Any]] = []
         self.pools: dict[str, str] = {}  # path → state
-        self.answers: dict[str, Answer] = {}
-        self.queues: dict[str, list[Answer]] = {}  # answers of a call, one after another
+        self.responses: dict[str, Response] = {}
+        self.queues: dict[str, list[Response]] = {}  # responses of a call, in order
         self.calls: list[str] = []
-        self.asked: list[tuple[dict[str, list[str]], Any]] = []  # query and body of what came from a queue
+        self.received: list[tuple[dict[str, list[str]], Any]] = []  # query and body of each call with a queue
         google = self
 
         class Handler(BaseHTTPRequestHandler):
-            def answer(self) -> None:
+            def respond(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                status, found = google.answer(self.command, self.path, body, dict(self.headers))
+                status, found = google.respond(self.command, self.path, body, dict(self.headers))
                 data = found if isinstance(found, bytes) else json.dumps(found).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
@@ -71,7 +71,7 @@ class Google:
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815 - http.server's names
+            do_GET = do_POST = do_PATCH = do_DELETE = respond  # noqa: N815 - http.server's names
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
                 pass
@@ -94,19 +94,19 @@ class Google:
             "GOOGLE_RESOURCE_MANAGER_CUSTOM_ENDPOINT": f"{self.url}/v1/",
             "GOOGLE_SERVICE_USAGE_CUSTOM_ENDPOINT": f"{self.url}/v1/",
             "GOOGLE_IAM_BETA_CUSTOM_ENDPOINT": f"{self.url}/v1/",
-            **{f"GOOGLE_{name}_CUSTOM_ENDPOINT": f"{self.url}/{name.lower()}/" for name in ASKED_AFTER},
+            **{f"GOOGLE_{name}_CUSTOM_ENDPOINT": f"{self.url}/{name.lower()}/" for name in FAKED_SERVICES},
         }
 
-    def answer(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def respond(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Response:
         parts = urlsplit(path)
         call = f"{method} {parts.path}"
         if "/o/" not in call:
             self.calls.append(call)
         if call in self.queues:
-            self.asked.append((parse_qs(parts.query), json.loads(body or b"null")))
+            self.received.append((parse_qs(parts.query), json.loads(body or b"null")))
             return self.queues[call].pop(0)
-        if call in self.answers:
-            return self.answers[call]
+        if call in self.responses:
+            return self.responses[call]
         if parts.path.startswith("/v1/"):
             return self._rest(method, parts.path.removeprefix("/v1/"), parse_qs(parts.query))
         words = parts.path.removeprefix("/storage/v1/b").strip("/").split("/")
@@ -118,7 +118,7 @@ class Google:
         done = requests.request(method, f"{self.emulator_url}{path}", data=body, headers=kept, timeout=30)
         return done.status_code, done.content
 
-    def _rest(self, method: str, path: str, query: Mapping[str, list[str]]) -> Answer:
+    def _rest(self, method: str, path: str, query: Mapping[str, list[str]]) -> Response:
         if path == f"projects/{self.project}":
             return 200, {"projectId": self.project, "projectNumber": str(NUMBER), "lifecycleState": "ACTIVE"}
         if path == f"projects/{self.project}/services":
@@ -141,7 +141,7 @@ class Google:
         }
         return page | ({"nextPageToken": str(begin + 2)} if names[begin + 2 :] else {})
 
-    def _bucket(self, method: str, name: str, more: list[str], body: dict[str, Any]) -> Answer:
+    def _bucket(self, method: str, name: str, more: list[str], body: dict[str, Any]) -> Response:
         if method == "POST":
             name = body["name"]
             if name in self.buckets:
@@ -164,24 +164,24 @@ class Google:
         return 200, self.buckets[name]
 
 
-def refusal(status: int, message: str, reason: str = "") -> Answer:
-    """Return an error as Google's REST APIs give it."""
+def refusal(status: int, message: str, reason: str = "") -> Response:
+    """Return an error response of Google's REST APIs."""
     details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}] if reason else []
     return status, {"error": {"code": status, "message": message, "details": details}}
 
 
 @pytest.fixture
 def settings() -> Settings:
-    """The environment dev in a project of this test alone."""
+    """The settings of dev, with a project that no other test uses."""
     dev = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]
     return replace(dev, project=f"operate-{os.getpid()}-{next(PROJECTS)}")
 
 
 @pytest.fixture
 def google(settings: Settings, emulators: Emulators) -> Iterator[Google]:
-    one = Google(settings.project, emulators.gcs_url)
-    yield one
-    one.close()
+    fake = Google(settings.project, emulators.gcs_url)
+    yield fake
+    fake.close()
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def cloud(google: Google, settings: Settings) -> Cloud:
 
 @pytest.fixture
 def put_state(google: Google, emulators: Emulators) -> Callable[..., None]:
-    """Write an object into the state bucket, past the commands."""
+    """Return a function that writes an object into the state bucket directly."""
 
     def put(name: str, document: object) -> None:
         url = f"{emulators.gcs_url}/upload/storage/v1/b/{google.project}-tfstate/o"
@@ -202,7 +202,7 @@ def put_state(google: Google, emulators: Emulators) -> Callable[..., None]:
 
 
 def state_of(*resources: tuple[str, str, dict[str, Any]]) -> dict[str, Any]:
-    """A state of format 4 with (type, name, attributes) of each resource."""
+    """Return a state of format 4 with (type, name, attributes) of each resource."""
     return {
         "version": 4,
         "resources": [
@@ -214,7 +214,7 @@ def state_of(*resources: tuple[str, str, dict[str, Any]]) -> dict[str, Any]:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Callable[..., Path]:
-    """Put a program on a PATH of its own that prints a text, and return its folder."""
+    """Return a function that makes a program that prints a text, and returns the program's folder."""
 
     def make(name: str = "terraform", prints: str = TERRAFORM, status: int = 0) -> Path:
         folder = tmp_path / "bin"
@@ -227,8 +227,8 @@ def program(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def empty_project(project: str, region: str) -> dict[str, Answer]:
-    """The answers of a project that holds nothing."""
+def empty_project(project: str, region: str) -> dict[str, Response]:
+    """Return the responses of an empty project."""
     parent = f"projects/{project}"
     paths = (
         f"dataproc/{parent}/regions/{region}/clusters",

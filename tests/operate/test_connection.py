@@ -55,7 +55,7 @@ def test_a_connection_error_is_described_in_a_few_words(error: Exception, expect
 
 
 class Session(requests.Session):
-    """Fails, or responds, as it is told."""
+    """A transport that fails or responds as the test sets it."""
 
     def __init__(self, *outcomes: Exception | int) -> None:
         super().__init__()

@@ -85,12 +85,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             timeout=60,
         )
         exports = dict(shlex.split(line)[1].split("=", 1) for line in begun.stdout.splitlines())
-        asked = closing.enter_context(serve_rest_api(folder / "documents"))
-        yield Site(folder, variables | exports | asked)
+        endpoints = closing.enter_context(serve_rest_api(folder / "documents"))
+        yield Site(folder, variables | exports | endpoints)
 
 
 def unlock(site: Site) -> None:
-    """Release the lock as who reads the question does; no option answers it."""
+    """Release the lock by typing its ID at the prompt; no option replaces that."""
     refused = site.make("unlock", "ENV=dev", typed="no")
     assert refused.returncode != 0
     [lock_id] = re.findall(r"the lock was kept: the ID (\d+) was not typed", refused.stdout)
@@ -190,10 +190,10 @@ def test_an_edit_changes_what_it_names(site: Site, edit: tuple[str, str, str], e
 def test_the_outputs_are_shown(site: Site) -> None:
     done = site.make("outputs", "ENV=dev")
     assert done.returncode == 0, done.stdout
-    told = " ".join(done.stdout.split())
-    assert "station_table = vlille-dev.vlille.vlille_ogc" in told
+    output = " ".join(done.stdout.split())
+    assert "station_table = vlille-dev.vlille.vlille_ogc" in output
     # What only Google could have filled in is a placeholder that says so.
-    assert "landing_bucket_url = url of vlille-dev-landing" in told
+    assert "landing_bucket_url = url of vlille-dev-landing" in output
 
 
 @pytest.mark.usefixtures("deployed")

@@ -23,7 +23,7 @@ def job(settings: Settings) -> str:
 
 
 @pytest.mark.parametrize(
-    ("verb", "state", "calls", "said"),
+    ("verb", "state", "calls", "expected"),
     [
         ("pause", "ENABLED", 2, "copy is paused; `make resume JOB=copy ENV=dev` lets it fire again"),
         ("pause", "PAUSED", 1, "copy is paused already"),
@@ -40,17 +40,17 @@ def test_a_job_in_the_wanted_state_is_not_changed(
     verb: str,
     state: str,
     calls: int,
-    said: str,
+    expected: str,
 ) -> None:
-    google.answers = {f"GET {job}": (200, {"state": state}), f"POST {job}:{verb}": (200, {})}
-    assert set_job_state(cloud, settings, CLOUD, verb, "copy") == said
+    google.responses = {f"GET {job}": (200, {"state": state}), f"POST {job}:{verb}": (200, {})}
+    assert set_job_state(cloud, settings, CLOUD, verb, "copy") == expected
     assert google.calls == [f"GET {job}", f"POST {job}:{verb}"][:calls]
 
 
 def test_a_missing_job_is_reported_in_one_message(
     google: Google, cloud: Cloud, settings: Settings, job: str
 ) -> None:
-    google.answers = {f"POST {job}:run": refusal(404, "Job not found.")}
+    google.responses = {f"POST {job}:run": refusal(404, "Job not found.")}
     with pytest.raises(OperateError, match="the job copy: not found: run `make deploy ENV=dev`"):
         start_job(cloud, settings, CLOUD, "copy")
 
@@ -58,10 +58,10 @@ def test_a_missing_job_is_reported_in_one_message(
 def test_each_observation_fails_independently(
     google: Google, cloud: Cloud, settings: Settings, job: str
 ) -> None:
-    """Monitoring's points come newest first; a query that goes on, and what is not allowed, are told."""
+    """Monitoring's points come newest first; a paged response and a denied query are reported."""
     parent = f"projects/{settings.project}"
     bucket = f"GET /storage/b/{settings.project}"
-    google.answers = {
+    google.responses = {
         f"{bucket}-landing/o": refusal(403, "not for you"),
         f"{bucket}-archive/o": (200, {}),
         f"POST /big_query/{parent}/queries": (200, {"jobComplete": False}),

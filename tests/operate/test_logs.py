@@ -62,17 +62,17 @@ def test_pages_of_cloud_logging_are_read_until_there_are_enough_lines(
     ]
     found = fetch_log_lines(cloud, settings, Target("dev"), "copy", 3, now=NOW)
     assert found == [f"2026-11-24T11:59:0{second} INFO t" for second in (7, 8, 9)]
-    asked = {
+    query = {
         "resourceNames": [f"projects/{settings.project}"],
         "filter": 'resource.type="cloud_run_revision" AND resource.labels.service_name="copier"'
         ' AND timestamp>="2026-11-22T12:00:00+00:00"',
         "orderBy": "timestamp desc",
         "pageSize": 3,
     }
-    assert [body for _, body in google.asked] == [
-        asked,
-        asked | {"pageToken": "2"},
-        asked | {"pageToken": "3"},
+    assert [body for _, body in google.received] == [
+        query,
+        query | {"pageToken": "2"},
+        query | {"pageToken": "3"},
     ]
 
 

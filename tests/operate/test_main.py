@@ -12,7 +12,7 @@ from operate.errors import StoppedError
 from operate.health.content import map_common_columns
 from operate.jobs import JOBS
 from tests.conftest import ROOT
-from tests.operate.conftest import Answer, Google
+from tests.operate.conftest import Google, Response
 
 pytestmark = pytest.mark.emulator
 
@@ -27,7 +27,7 @@ SMOKE = (
 COMMON_COLUMNS = len(map_common_columns(load_feeds(ROOT / "sources")["vlille_ogc"]))
 
 
-def query_answer(*values: str | None) -> Answer:
+def make_query_response(*values: str | None) -> Response:
     """One row of a query."""
     return 200, {"jobComplete": True, "rows": [{"f": [{"v": value} for value in values]}]}
 
@@ -35,10 +35,10 @@ def query_answer(*values: str | None) -> Answer:
 # No batch has ended, yesterday nothing was collected yet; then the content of the last hour.
 AFTER_ROWS = [
     (200, {"jobComplete": True}),
-    query_answer("0", None),
-    query_answer("2", "1764000120", "1764000000", *["578"] * COMMON_COLUMNS),
+    make_query_response("0", None),
+    make_query_response("2", "1764000120", "1764000000", *["578"] * COMMON_COLUMNS),
     (200, {"jobComplete": True}),
-    query_answer("31", "120"),
+    make_query_response("31", "120"),
 ]
 
 
@@ -48,7 +48,7 @@ def environ(google: Google) -> dict[str, str]:
     return google.variables | {"PATH": ""}
 
 
-def collecting() -> dict[str, Answer]:
+def collecting() -> dict[str, Response]:
     now = datetime.now(UTC)
     row = {"f": [{"v": f"{now.timestamp():.0f}"}]}
     return {
@@ -73,17 +73,17 @@ def test_smoke_succeeds_only_if_every_check_passes(
 ) -> None:
     monkeypatch.setattr(dashboard_proxy, "request_gcloud_token", lambda: "secret")
     service = f"GET /cloud_run_v2/{PARENT}/{PLACE}/services/dashboard"
-    google.answers = collecting() | {service: (200, {"uri": f"{google.url}/dashboard"})}
+    google.responses = collecting() | {service: (200, {"uri": f"{google.url}/dashboard"})}
     page = [(403, {}), (200, {"collected_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:00+00:00}"})]
     google.queues["GET /dashboard/data/now.json"] = [*page, *page]
-    rows = google.answers.pop(queries := f"POST /big_query/{PARENT}/queries")
+    rows = google.responses.pop(queries := f"POST /big_query/{PARENT}/queries")
     google.queues[queries] = [rows, *AFTER_ROWS]
     assert main(["smoke"], environ) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line[7:19].strip() for line in lines] == list(SMOKE)
     assert {line[:5].strip() for line in lines} == {"ok"}
     google.queues[queries] = [rows, *AFTER_ROWS]
-    google.answers[f"GET /cloud_scheduler/{PARENT}/{PLACE}/jobs/copy"] = (200, {"state": "PAUSED"})
+    google.responses[f"GET /cloud_scheduler/{PARENT}/{PLACE}/jobs/copy"] = (200, {"state": "PAUSED"})
     assert main(["smoke"], environ) == 1
     [wrong] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("WRONG")]
     assert wrong == ("WRONG  job copy      paused, not tried yet: run `make resume JOB=copy ENV=dev`")
@@ -92,7 +92,7 @@ def test_smoke_succeeds_only_if_every_check_passes(
 def test_a_local_environment_is_named_in_the_command_to_run(
     google: Google, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    google.answers = {f"GET /cloud_scheduler/{PARENT}/{PLACE}/jobs/{job}": (404, {}) for job in JOBS}
+    google.responses = {f"GET /cloud_scheduler/{PARENT}/{PLACE}/jobs/{job}": (404, {}) for job in JOBS}
     assert main(["pause", "--job", "copy"], environ | {"VLILLE_LOCAL": "1"}) == 1
     assert capsys.readouterr().err == "the job copy: not found: run `make deploy ENV=dev TO=local`\n"
 
@@ -114,7 +114,7 @@ def test_all_jobs_or_the_one_that_is_named(
 ) -> None:
     for job in JOBS:
         url = f"/cloud_scheduler/{PARENT}/{PLACE}/jobs/{job}"
-        google.answers |= {f"GET {url}": (200, {"state": "PAUSED"}), f"POST {url}:resume": (200, {})}
+        google.responses |= {f"GET {url}": (200, {"state": "PAUSED"}), f"POST {url}:resume": (200, {})}
     assert main(["resume", "--env", "dev", *words], environ) == 0
     resumed = [call.rpartition("/")[2] for call in google.calls if call.startswith("POST")]
     assert resumed == [f"{job}:resume" for job in verbs]
@@ -123,11 +123,11 @@ def test_all_jobs_or_the_one_that_is_named(
 def test_rejected_credentials_are_reported_with_the_command_that_fixes_them(
     google: Google, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    google.answers = collecting() | {"GET /storage/b/vlille-dev-archive/o": (401, {})}
+    google.responses = collecting() | {"GET /storage/b/vlille-dev-archive/o": (401, {})}
     assert main(["smoke"], environ) == 1
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "run `gcloud auth application-default login`" in told.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "run `gcloud auth application-default login`" in printed.err
 
 
 @pytest.mark.parametrize("words", [["run"], ["run", "--job", ""], ["logs", "--lines", "0"]])

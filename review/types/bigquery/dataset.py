@@ -72,7 +72,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
 
 def _retention_finding(change: Change, context: Context, sentence: str, *, shorter: bool) -> Finding:
     severity = Severity.CARE if shorter else Severity.CHANGE
-    return Finding(Kind.DATA, severity, context.where(change), sentence, undo=YES, address=change.address)
+    return Finding(Kind.DATA, severity, context.where(change), sentence, recovery=YES, address=change.address)
 
 
 def _destruction_finding(change: Change, context: Context, name: str) -> Finding:
@@ -90,10 +90,12 @@ def _destruction_finding(change: Change, context: Context, name: str) -> Finding
             "not manage"
         )
         return destruction_finding(
-            change, context, sentence, size=95, undo=UNDROP, deleted_with=inside, noun="table"
+            change, context, sentence, size=95, recovery=UNDROP, deleted_with=inside, noun="table"
         )
     sentence = f"dataset {name} is {verb}{because}: the apply fails unless it is empty"
-    return destruction_finding(change, context, sentence, size=60, undo=NO, deleted_with=inside, noun="table")
+    return destruction_finding(
+        change, context, sentence, size=60, recovery=NO, deleted_with=inside, noun="table"
+    )
 
 
 def _is_in_dataset(other: Change, dataset: Change, context: Context) -> bool:

@@ -52,7 +52,7 @@ def _finding(change: Change, context: Context, sentence: str, size: int) -> Find
         Severity.WIDENED,
         context.where(change),
         sentence,
-        undo="yes, but not what was read in the meantime",
+        recovery="yes, but not what was read in the meantime",
         size=size,
         address=change.address,
     )

@@ -68,7 +68,11 @@ def _destruction_findings(change: Change, context: Context, name: str) -> Iterat
     because = _describe_reason(change)
     if rows:
         yield destruction_finding(
-            change, context, f"table {name} is {verb}{because}: all its rows are lost", size=70, undo=BY_HAND
+            change,
+            context,
+            f"table {name} is {verb}{because}: all its rows are lost",
+            size=70,
+            recovery=BY_HAND,
         )
         return
     sentence = f"{what} {name} is {verb}{because}; no rows are lost"
@@ -102,7 +106,7 @@ def _schema_findings(change: Change, context: Context, name: str) -> Iterator[Fi
             context.where(change),
             f"the columns of table {name} change, but the plan does not show them: whether a column is "
             "lost is not known",
-            undo="not known",
+            recovery="not known",
             address=change.address,
         )
         return
@@ -117,7 +121,7 @@ def _schema_findings(change: Change, context: Context, name: str) -> Iterator[Fi
             Severity.LOSS if replaced else Severity.POSSIBLE_LOSS,
             context.where(change),
             f"in {name}, {column.sentence}: {_describe_replacement(replaced=replaced)}",
-            undo=BY_HAND,
+            recovery=BY_HAND,
             size=40,
             address=change.address,
         )
@@ -150,7 +154,7 @@ def _column_loss_finding(
         Severity.LOSS,
         context.where(change),
         f"in {name}, {column.sentence}: {end}{_describe_readers(change, context, column.column)}",
-        undo=BY_HAND,
+        recovery=BY_HAND,
         size=45 if replaced or column.replaces else 50,
         address=change.address,
     )
@@ -222,7 +226,7 @@ def _partitioning_findings(change: Change, context: Context, name: str) -> Itera
 def _replacement_finding(change: Change, context: Context, sentence: str) -> Finding:
     severity = Severity.CARE if not change.destroys else Severity.LOSS
     return Finding(
-        Kind.DATA, severity, context.where(change), sentence, undo=NO, size=42, address=change.address
+        Kind.DATA, severity, context.where(change), sentence, recovery=NO, size=42, address=change.address
     )
 
 
@@ -267,7 +271,7 @@ def _expiration_findings(change: Change, context: Context, name: str) -> Iterato
             context.where(change),
             f"partitions of {name} are deleted after {format_duration(new / 1000)} (before: {then}): "
             "older ones are deleted within hours of the apply",
-            undo=BY_HAND,
+            recovery=BY_HAND,
             size=48,
             address=change.address,
         )
@@ -283,7 +287,7 @@ def _expiration_findings(change: Change, context: Context, name: str) -> Iterato
             Severity.LOSS,
             context.where(change),
             sentence,
-            undo=BY_HAND,
+            recovery=BY_HAND,
             size=47,
             address=change.address,
         )

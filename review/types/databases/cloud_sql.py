@@ -30,13 +30,13 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         old, new = get_text(change.old, path), get_text(change.new, path)
         if old != new:
             sentence = f"restarts and is unavailable meanwhile: {words} {span(old)} → {span(new)}"
-            undo = NO if path == "database_version" else YES
+            recovery = NO if path == "database_version" else YES
             yield Finding(
                 Kind.SERVICE,
                 Severity.INTERRUPTED,
                 context.where(change),
                 sentence,
-                undo,
+                recovery,
                 address=change.address,
             )
     for path, words in ((f"{BACKUP}.enabled", "is no longer backed up"), (f"{BACKUP}.point_in_time_recovery_enabled",

@@ -33,19 +33,19 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
                 else Severity.CHANGE,
                 context.where(change),
                 f"{sentence}: the role is removed, even where it was granted outside this plan",
-                undo="by granting it again",
+                recovery="by granting it again",
                 address=change.address,
             )
         return
     if change.after is None:
         return
-    words, undo = ACTIONS.get(get_text(change.new, "action"), ("are changed in an unknown way", NO))
+    words, recovery = ACTIONS.get(get_text(change.new, "action"), ("are changed in an unknown way", NO))
     yield Finding(
         Kind.SERVICE,
         Severity.INTERRUPTED,
         context.where(change),
         f"the default service accounts of project {project} {words}",
-        undo=undo,
+        recovery=recovery,
         size=30,
         address=change.address,
     )

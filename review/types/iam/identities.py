@@ -33,10 +33,16 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
 
 
 def _finding(
-    change: Change, context: Context, severity: Severity, sentence: str, undo: str = YES, *, size: int = 0
+    change: Change, context: Context, severity: Severity, sentence: str, recovery: str = YES, *, size: int = 0
 ) -> Finding:
     return Finding(
-        Kind.ACCESS, severity, context.where(change), sentence, undo=undo, size=size, address=change.address
+        Kind.ACCESS,
+        severity,
+        context.where(change),
+        sentence,
+        recovery=recovery,
+        size=size,
+        address=change.address,
     )
 
 

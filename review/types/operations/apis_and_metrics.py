@@ -25,4 +25,6 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
             f"metric {names[0]} is not renamed: {names[1]} is created, and the old one stays, no longer managed "
             "by Terraform"
         )
-        yield Finding(Kind.SERVICE, Severity.CARE, where, sentence, undo="manually", address=change.address)
+        yield Finding(
+            Kind.SERVICE, Severity.CARE, where, sentence, recovery="manually", address=change.address
+        )

@@ -33,7 +33,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         if running:
             places = ", ".join(context.where(each) for each in running[:4])
             sentence = f"{sentence}; {places} cannot start new instances until their images are pushed again"
-        yield destruction_finding(change, context, sentence, size=65, undo=NO)
+        yield destruction_finding(change, context, sentence, size=65, recovery=NO)
     if change.before is None or change.after is None:
         return
     yield from _cleanup_findings(change, context, name)
@@ -89,7 +89,13 @@ def _cleanup_findings(change: Change, context: Context, name: str) -> Iterator[F
             severity = Severity.CHANGE if dry else Severity.LOSS
             sentence = f"{sentence} (dry run: cleanup_policy_dry_run)" if dry else sentence
             yield Finding(
-                Kind.DATA, severity, context.where(change), sentence, undo=NO, size=25, address=change.address
+                Kind.DATA,
+                severity,
+                context.where(change),
+                sentence,
+                recovery=NO,
+                size=25,
+                address=change.address,
             )
     kept = [
         {
@@ -104,5 +110,5 @@ def _cleanup_findings(change: Change, context: Context, name: str) -> Iterator[F
             f"images that policy {span(policy)} of repository {name} kept may be cleaned up from now on"
         )
         yield Finding(
-            Kind.DATA, Severity.CARE, context.where(change), sentence, undo=NO, address=change.address
+            Kind.DATA, Severity.CARE, context.where(change), sentence, recovery=NO, address=change.address
         )

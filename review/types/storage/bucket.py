@@ -69,18 +69,18 @@ def _destruction_finding(change: Change, context: Context, name: str) -> Finding
             else ""
         )
     kept = get_number(change.old, "soft_delete_policy.retention_duration_seconds")
-    undo = f"manually, for {format_duration(kept)}: soft delete is on" if kept else NO
+    recovery = f"manually, for {format_duration(kept)}: soft delete is on" if kept else NO
     if get_flag(change.old, "force_destroy"):
         sentence = (
             f"bucket {name} is {verb}{because}, with all its objects, including those that Terraform does "
             "not manage"
         )
         return destruction_finding(
-            change, context, sentence, size=90, undo=undo, deleted_with=inside, noun="object"
+            change, context, sentence, size=90, recovery=recovery, deleted_with=inside, noun="object"
         )
     sentence = f"bucket {name} is {verb}{because}: the apply fails unless it is empty"
     return destruction_finding(
-        change, context, sentence, size=60, undo=undo, deleted_with=inside, noun="object"
+        change, context, sentence, size=60, recovery=recovery, deleted_with=inside, noun="object"
     )
 
 
@@ -155,7 +155,7 @@ def _lifecycle_findings(change: Change, context: Context, name: str) -> Iterator
             Severity.CHANGE if longer else Severity.LOSS,
             context.where(change),
             f"{whose} of bucket {name} are deleted {words}; {then}{'' if longer else ages_out}",
-            undo=YES if longer else _describe_soft_delete(change),
+            recovery=YES if longer else _describe_soft_delete(change),
             size=46,
             address=change.address,
         )
@@ -199,7 +199,13 @@ def _recovery_findings(change: Change, context: Context, name: str) -> Iterator[
     ):
         sentence = f"the retention of bucket {name} is locked: it can never be shortened or removed"
         yield Finding(
-            Kind.DATA, Severity.CARE, context.where(change), sentence, undo=NO, size=9, address=change.address
+            Kind.DATA,
+            Severity.CARE,
+            context.where(change),
+            sentence,
+            recovery=NO,
+            size=9,
+            address=change.address,
         )
     if get_flag(change.old, "versioning.enabled") and not get_flag(change.new, "versioning.enabled"):
         yield _care_finding(
@@ -253,7 +259,7 @@ def _widening_finding(change: Change, context: Context, sentence: str, size: int
         Severity.WIDENED,
         context.where(change),
         sentence,
-        undo="yes, but not what was read in the meantime",
+        recovery="yes, but not what was read in the meantime",
         size=size,
         address=change.address,
     )

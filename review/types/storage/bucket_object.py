@@ -22,12 +22,12 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     if change.action == "delete":
         if not change.deposed:
             sentence = f"object {name} of bucket {bucket} is deleted"
-            undo = (
+            recovery = (
                 "by applying the configuration that declared it"
                 if get_text(change.old, "source")
                 else "not known"
             )
-            yield destruction_finding(change, context, sentence, size=30, undo=undo)
+            yield destruction_finding(change, context, sentence, size=30, recovery=recovery)
         return
     if change.action == "replace" and _deletes_new_object(change):
         sentence = (
@@ -35,7 +35,7 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
             "new one first, so the deletion removes the new one; change the name when the content changes"
         )
         yield destruction_finding(
-            change, context, sentence, size=52, undo="by applying again, which uploads it again"
+            change, context, sentence, size=52, recovery="by applying again, which uploads it again"
         )
     if change.action in ("replace", "update"):
         yield _code_finding(change, context)

@@ -57,7 +57,7 @@ def _topic_deletion(change: Change, context: Context, name: str) -> Finding:
         names = spans([context.names.of(each.address) for each in orphans], 5)
         stay = "stays" if len(orphans) == 1 else "stay"
         sentence = f"{sentence}; {plural(len(orphans), 'subscription')} {stay} without a topic: {names}"
-    return destruction_finding(change, context, sentence, size=45, undo=NO)
+    return destruction_finding(change, context, sentence, size=45, recovery=NO)
 
 
 def _is_subscribed(subscription: Change, topic: Change, context: Context) -> bool:
@@ -71,7 +71,7 @@ def _subscription_deletion(change: Change, context: Context, name: str) -> Findi
     sentence = f"subscription {name} is {_verb(change)}: its undelivered messages are lost"
     if change.action == "replace":
         sentence = f"{sentence}, and so are messages published before the new one exists"
-    return destruction_finding(change, context, sentence, size=43, undo=NO)
+    return destruction_finding(change, context, sentence, size=43, recovery=NO)
 
 
 def _retention_findings(change: Change, context: Context, name: str, default: str) -> Iterator[Finding]:
@@ -84,7 +84,7 @@ def _retention_findings(change: Change, context: Context, name: str, default: st
             Severity.LOSS,
             context.where(change),
             sentence,
-            undo=NO,
+            recovery=NO,
             size=32,
             address=change.address,
         )

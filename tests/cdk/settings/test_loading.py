@@ -57,7 +57,7 @@ def test_no_environment(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "said"),
+    ("variable", "value", "message"),
     [
         (
             "VLILLE_FEED",
@@ -73,7 +73,9 @@ def test_no_environment(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_synthesizing_nothing_says_one_sentence(tmp_path: Path, variable: str, value: str, said: str) -> None:
+def test_synthesizing_nothing_says_one_sentence(
+    tmp_path: Path, variable: str, value: str, message: str
+) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "stacks.py")],
         cwd=tmp_path,
@@ -84,7 +86,7 @@ def test_synthesizing_nothing_says_one_sentence(tmp_path: Path, variable: str, v
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
-    assert said in done.stderr
+    assert message in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -147,8 +149,8 @@ def test_whatever_a_file_says_it_is_settings_or_one_sentence(tmp_path: Path, tex
     try:
         loaded = load(tmp_path, text)
     except SettingsError as error:
-        loaded, said = None, str(error)
+        loaded, message = None, str(error)
     if loaded is None:
-        assert "\n" not in said
+        assert "\n" not in message
     else:
         assert (loaded.environment, loaded.feed in FEEDS) == ("dev", True)

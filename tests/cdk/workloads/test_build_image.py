@@ -36,25 +36,25 @@ def operation(status: str, **more: Any) -> dict[str, Any]:
     return {"name": "operations/1", "metadata": {"build": build}, **more}
 
 
-Answers = dict[str, list[tuple[int, Any]]]
+Responses = dict[str, list[tuple[int, Any]]]
 
 
 class Google:
     """Plays the answers of each call in order; the last is repeated."""
 
     def __init__(self) -> None:
-        self.answers: Answers = {}
+        self.responses: Responses = {}
         self.calls: list[str] = []
         self.bodies: list[dict[str, Any]] = []
         google = self
 
         class Handler(BaseHTTPRequestHandler):
-            def answer(self) -> None:
+            def respond(self) -> None:
                 call = f"{self.command} {self.path}"
                 google.calls.append(call)
                 if length := int(self.headers.get("Content-Length", 0)):
                     google.bodies.append(json.loads(self.rfile.read(length)))
-                left = google.answers.get(call, [(500, f"unexpected: {call}")])
+                left = google.responses.get(call, [(500, f"unexpected: {call}")])
                 status, body = left.pop(0) if len(left) > 1 else left[0]
                 data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
                 self.send_response(status)
@@ -63,7 +63,7 @@ class Google:
                 if self.command != "HEAD":
                     self.wfile.write(data)
 
-            do_GET = do_HEAD = do_POST = answer  # noqa: N815 - http.server's names
+            do_GET = do_HEAD = do_POST = respond  # noqa: N815 - http.server's names
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
                 pass
@@ -86,12 +86,12 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
 
 
 @pytest.fixture
-def build(google: Google) -> Callable[[Answers], tuple[bool, list[str]]]:
+def build(google: Google) -> Callable[[Responses], tuple[bool, list[str]]]:
     """Run the build on answers, with a clock that each poll sets forward by five seconds."""
 
-    def run(answers: Answers) -> tuple[bool, list[str]]:
-        google.answers = answers
-        said: list[str] = []
+    def run(responses: Responses) -> tuple[bool, list[str]]:
+        google.responses = responses
+        printed: list[str] = []
         now = [0.0]
 
         def sleep(seconds: float) -> None:
@@ -100,9 +100,15 @@ def build(google: Google) -> Callable[[Answers], tuple[bool, list[str]]]:
         with requests.Session() as session:
             endpoints = Endpoints(google.url, google.url, google.url, google.url)
             built = build_image(
-                REQUEST, session, endpoints, deadline_s=12, say=said.append, sleep=sleep, clock=lambda: now[0]
+                REQUEST,
+                session,
+                endpoints,
+                deadline_s=12,
+                say=printed.append,
+                sleep=sleep,
+                clock=lambda: now[0],
             )
-        return built, said
+        return built, printed
 
     return run
 
@@ -113,7 +119,7 @@ def test_an_image_that_is_there_is_not_built(google: Google, build: Callable[...
 
 
 def test_a_build_is_submitted_and_waited_for(google: Google, build: Callable[..., Any]) -> None:
-    built, said = build(
+    built, printed = build(
         {
             MANIFEST: [(404, "")],
             SUBMIT: [(200, STARTED)],
@@ -121,7 +127,7 @@ def test_a_build_is_submitted_and_waited_for(google: Google, build: Callable[...
         }
     )
     assert built
-    assert said == [
+    assert printed == [
         f"building {IMAGE} from gs://p-artifacts/copier/copier-1.zip",
         "  working, 5 s",
         "  success, 10 s",
@@ -139,13 +145,13 @@ def test_a_build_is_submitted_and_waited_for(google: Google, build: Callable[...
 
 
 FAILED = operation("FAILURE", done=True, error={"code": 9, "message": "step 2 returned 1"})
-UNTIL_FAILED: Answers = {MANIFEST: [(404, "")], SUBMIT: [(200, STARTED)], POLL: [(200, FAILED)]}
+UNTIL_FAILED: Responses = {MANIFEST: [(404, "")], SUBMIT: [(200, STARTED)], POLL: [(200, FAILED)]}
 LOGGED = {"entries": [{"textPayload": "ERROR: no such package"}, {"textPayload": "Step 2: RUN pip install"}]}
 LONG_LOG = "\n".join(f"line {number}" for number in range(100))
 
 
 @pytest.mark.parametrize(
-    ("answers", "words"),
+    ("responses", "words"),
     [
         ({MANIFEST: [(403, "")]}, "responded with status 403 to a look-up of"),
         (
@@ -172,10 +178,10 @@ LONG_LOG = "\n".join(f"line {number}" for number in range(100))
     ],
 )
 def test_an_image_that_is_not_there_in_the_end_is_an_error(
-    build: Callable[..., Any], answers: Answers, words: str
+    build: Callable[..., Any], responses: Responses, words: str
 ) -> None:
     with pytest.raises(BuildError, match=words):
-        build(answers)
+        build(responses)
 
 
 def test_what_broke_down_once_is_asked_again(
@@ -187,7 +193,7 @@ def test_what_broke_down_once_is_asked_again(
     monkeypatch.setattr("cdk.workloads.build_image.POLL_SECONDS", 0.0)
     monkeypatch.setattr("google.auth.default", lambda scopes: (AnonymousCredentials(), None))  # type: ignore[no-untyped-call]
     done = operation("SUCCESS", done=True, response={})
-    google.answers = {
+    google.responses = {
         MANIFEST: [(503, ""), (404, "")],
         SUBMIT: [(503, ""), (200, STARTED)],
         POLL: [(503, ""), (200, done)],

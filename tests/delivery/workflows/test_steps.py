@@ -44,7 +44,7 @@ DROPS = planned(
 def google(emulators: Emulators) -> Iterator[Google]:
     """A project with its state bucket, and nothing deployed."""
     google = Google(PROJECT, emulators.gcs_url)
-    google.answers |= empty_project(PROJECT, "europe-west1")
+    google.responses |= empty_project(PROJECT, "europe-west1")
     body = {"name": f"{PROJECT}-tfstate", "location": "EUROPE-WEST1"}
     requests.post(f"{google.url}/storage/v1/b", json=body, timeout=30).raise_for_status()
     yield google

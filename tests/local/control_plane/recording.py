@@ -63,12 +63,12 @@ def select_calls(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
         ):
             continue
         if request["method"] == "GET" or READS.search(request["target"]):
-            told = [request["status"], without_variable_values(request["reply"])]
-            if entry is not None and known.get(request["target"]) != told:
-                known[request["target"]] = told
+            entry_of = [request["status"], without_variable_values(request["reply"])]
+            if entry is not None and known.get(request["target"]) != entry_of:
+                known[request["target"]] = entry_of
                 entry["reads"].append(
                     {key: request[key] for key in ("method", "target")}
-                    | {"status": told[0], "reply": told[1]}
+                    | {"status": entry_of[0], "reply": entry_of[1]}
                 )
             continue
         if entry is not None:

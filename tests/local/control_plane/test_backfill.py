@@ -81,8 +81,8 @@ class OldFiles:
             source=OLD,
             keep=True,
             dry_run=False,
-            ask=lambda _: True,
-            say=self.printed.append,
+            confirm=lambda _: True,
+            report=self.printed.append,
             pause=pause or self.wait,
         )
 

@@ -84,7 +84,7 @@ def test_a_concurrently_changed_policy_is_not_overwritten(plane: ControlPlane) -
 
 
 @pytest.mark.parametrize(
-    ("asked", "body", "status", "words"),
+    ("call", "body", "status", "words"),
     [
         ("GET pubsub/v1/nothing", None, 404, "nothing"),
         ("GET resourcemanager/v1/projects/other", None, 403, "does not have permission"),
@@ -100,9 +100,9 @@ def test_a_concurrently_changed_policy_is_not_overwritten(plane: ControlPlane) -
     ],
 )
 def test_requests_that_google_refuses_are_refused(
-    plane: ControlPlane, asked: str, body: Any, status: int, words: str
+    plane: ControlPlane, call: str, body: Any, status: int, words: str
 ) -> None:
-    method, _, path = asked.partition(" ")
+    method, _, path = call.partition(" ")
     actual_status, document = send(plane, method, path, body)
     assert (actual_status, document["error"]["code"]) == (status, status)
     assert words in document["error"]["message"]

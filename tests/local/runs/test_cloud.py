@@ -41,13 +41,13 @@ def exports(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
 
 def test_a_local_project_is_started_once_found_again_and_stopped(tmp_path: Path) -> None:
     try:
-        told = exports(local(tmp_path, "cloud", "--detached"))
-        assert exports(local(tmp_path, "cloud", "--detached")) == told
-        bucket = f"{told['GOOGLE_BACKEND_STORAGE_CUSTOM_ENDPOINT']}b/vlille-dev-tfstate"
+        variables = exports(local(tmp_path, "cloud", "--detached"))
+        assert exports(local(tmp_path, "cloud", "--detached")) == variables
+        bucket = f"{variables['GOOGLE_BACKEND_STORAGE_CUSTOM_ENDPOINT']}b/vlille-dev-tfstate"
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(bucket, timeout=10) as response:
             assert json.loads(response.read())["versioning"] == {"enabled": True}
-        assert told["GOOGLE_OAUTH_ACCESS_TOKEN"] == "local"  # noqa: S105 - opens nothing
+        assert variables["GOOGLE_OAUTH_ACCESS_TOKEN"] == "local"  # noqa: S105 - opens nothing
     finally:
         down = local(tmp_path, "down")
     assert down.returncode == 0, down.stderr

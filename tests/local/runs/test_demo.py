@@ -436,9 +436,9 @@ def test_a_killed_function_and_a_killed_copier_change_no_number(
     assert ended.code == 0, ended.output
     report = ended.report
     for run, name in ((stopped, "function collector"), (ended, "service copier")):
-        told = f"{name} ended with signal SIGKILL and was restarted"
-        assert told in run.output
-        assert told in (run.folder / "logs" / "local.log").read_text()
+        message = f"{name} ended with signal SIGKILL and was restarted"
+        assert message in run.output
+        assert message in (run.folder / "logs" / "local.log").read_text()
     assert "ahead of the host's clock" not in stopped.output
     ticks = stopped.report["ticks"] + 3
     assert report["ticks"] == report["messages_published"] == report["messages_delivered"] == ticks

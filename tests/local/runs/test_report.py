@@ -72,8 +72,12 @@ GOOD = Report(
     ],
 )
 def test_the_first_inconsistent_figure_is_named(change: dict[str, Any], expected: str | None) -> None:
-    told = find_inconsistency(replace(GOOD, **change))
-    assert told is None if expected is None else told is not None and told.startswith(expected)
+    inconsistency = find_inconsistency(replace(GOOD, **change))
+    assert (
+        inconsistency is None
+        if expected is None
+        else inconsistency is not None and inconsistency.startswith(expected)
+    )
 
 
 @pytest.mark.unit

@@ -30,10 +30,10 @@ NOON = datetime(2023, 10, 26, 12, tzinfo=UTC)
 def test_time_that_differs_from_the_hosts_is_reported(
     ahead: timedelta, speed: float, expected: list[str]
 ) -> None:
-    told = " ".join(describe_time(NOON + ahead, NOON, speed))
-    assert bool(told) is bool(expected)
+    text = " ".join(describe_time(NOON + ahead, NOON, speed))
+    assert bool(text) is bool(expected)
     for each in expected:
-        assert each in told
+        assert each in text
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def test_only_the_first_signal_interrupts(
 
 
 def test_the_first_signal_stops_up_and_the_second_interrupts_it() -> None:
-    with stop_on_signal() as told:
+    with stop_on_signal() as text:
         signal.raise_signal(signal.SIGINT)
-        assert told.is_set()
+        assert text.is_set()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)

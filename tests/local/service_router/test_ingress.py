@@ -67,7 +67,7 @@ def get(url: str, token: str = "", **headers: str) -> requests.Response:
 
 
 @pytest.mark.parametrize(
-    ("caller", "audience", "role", "status", "told"),
+    ("caller", "audience", "role", "status", "expected"),
     [
         (
             "",
@@ -84,7 +84,13 @@ def get(url: str, token: str = "", **headers: str) -> requests.Response:
     ],
 )
 def test_only_an_invoker_reaches_a_service(  # noqa: PLR0917 - a row of the table
-    environment: LocalEnvironment, service: str, caller: str, audience: str, role: str, status: int, told: str
+    environment: LocalEnvironment,
+    service: str,
+    caller: str,
+    audience: str,
+    role: str,
+    status: int,
+    expected: str,
 ) -> None:
     if role:
         allow(environment, account(environment, "visitor@p.iam"), SERVICE, role)
@@ -92,7 +98,7 @@ def test_only_an_invoker_reaches_a_service(  # noqa: PLR0917 - a row of the tabl
         account(environment, caller)
     token = identity_token(caller, audience or service, 0) if caller else ""
     found = get(f"{service}/data/now.json?q=1", token)
-    assert (found.status_code, told in found.text) == (status, True), found.text
+    assert (found.status_code, expected in found.text) == (status, True), found.text
 
 
 def test_the_error_page_escapes_the_requests_path(service: str) -> None:

@@ -253,8 +253,8 @@ def test_an_invalid_inline_template_is_refused(
 def test_an_inline_template_is_run_and_not_stored(environment: LocalEnvironment) -> None:
     environment.clock = clock = SimulatedClock(environment.clock.now())
     dataproc = environment.service(Dataproc)
-    asked = {"placement": CLUSTER, "jobs": [JOB]}
-    begun = json.loads(send_request(environment, "POST", "workflowTemplates:instantiateInline", asked).body)
+    request = {"placement": CLUSTER, "jobs": [JOB]}
+    begun = json.loads(send_request(environment, "POST", "workflowTemplates:instantiateInline", request).body)
     assert re.fullmatch(
         rf"projects/{environment.project}/regions/europe-west1/operations/[^/]+", begun["name"]
     )
@@ -274,9 +274,9 @@ def test_concurrent_runs_have_their_own_folders(
     monkeypatch.setattr(Dataproc, "_check_cluster_permissions", lambda *_: None)
     monkeypatch.setattr(Dataproc, "_submit", lambda _self, workflow, *_: {"folder": str(workflow.folder)})
     dataproc = environment.service(Dataproc)
-    asked = {"placement": CLUSTER, "jobs": [JOB]}
+    request = {"placement": CLUSTER, "jobs": [JOB]}
     begun = [
-        json.loads(send_request(environment, "POST", "workflowTemplates:instantiateInline", asked).body)
+        json.loads(send_request(environment, "POST", "workflowTemplates:instantiateInline", request).body)
         for _ in "ab"
     ]
     first, second = dataproc.workflows
@@ -297,8 +297,8 @@ def test_a_repeated_request_id_returns_the_running_workflow(
     declare(environment)
 
     def begin() -> str:
-        asked = {"requestId": "a", "parameters": {"FROM": "yesterday"}}
-        response = send_request(environment, "POST", "workflowTemplates/rebuild-days:instantiate", asked)
+        request = {"requestId": "a", "parameters": {"FROM": "yesterday"}}
+        response = send_request(environment, "POST", "workflowTemplates/rebuild-days:instantiate", request)
         return str(json.loads(response.body)["name"])
 
     first, again = begin(), begin()

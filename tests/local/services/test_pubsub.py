@@ -231,12 +231,12 @@ def test_messages_expire(timed: LocalEnvironment, endpoint: Callable[..., Endpoi
     broker, topic, name = declare(
         timed, target.url, message_retention_duration="600s", dead_letter_policy=None
     )
-    told: list[tuple[str, int]] = []
-    broker.on_expired.append(lambda *each: told.append(each))
+    notified: list[tuple[str, int]] = []
+    broker.on_expired.append(lambda *each: notified.append(each))
     broker.publish(topic, b"x", {})
     run_until_idle(timed, lambda: broker.count_undelivered(name) == 0)
     assert broker.totals.expired == 1
-    assert told == [(name, 1)]
+    assert notified == [(name, 1)]
     assert timed.clock.now() > NOON + timedelta(seconds=600)
 
 

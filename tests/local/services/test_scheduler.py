@@ -47,17 +47,17 @@ def run(environment: LocalEnvironment, minutes: float) -> None:
 
 def api(environment: LocalEnvironment, *statuses: int) -> list[tuple[datetime, str, bytes]]:
     """Register a Google API that responds with given statuses, the last one repeatedly; return the requests."""
-    asked: list[tuple[datetime, str, bytes]] = []
+    calls: list[tuple[datetime, str, bytes]] = []
     remaining = list(statuses)
 
     account(environment, "s@p.iam")
 
     def handle(_method: str, path: str, body: bytes, _caller: str) -> Response:
-        asked.append((environment.clock.now(), path, body))
+        calls.append((environment.clock.now(), path, body))
         return Response(remaining.pop(0) if len(remaining) > 1 else remaining[0])
 
     environment.service(ServiceRouter).register_api("dataproc.googleapis.com", handle)
-    return asked
+    return calls
 
 
 HTTP = {
@@ -86,15 +86,15 @@ def test_a_job_publishes_each_minute(timed: LocalEnvironment) -> None:
 
 
 def test_a_job_calls_its_target_with_its_body(timed: LocalEnvironment) -> None:
-    asked = api(timed, 200)
+    calls = api(timed, 200)
     declare(timed, schedule="*/10 * * * *", http_target=HTTP)
     timed.service(Scheduler).start()
     run(timed, 20)
-    assert asked == [(NOON + timedelta(minutes=m), "/v1/x:instantiate", b'{"a": 1}') for m in (10, 20)]
+    assert calls == [(NOON + timedelta(minutes=m), "/v1/x:instantiate", b'{"a": 1}') for m in (10, 20)]
 
 
 def test_a_failed_job_is_retried_as_declared(timed: LocalEnvironment) -> None:
-    asked = api(timed, 503, 503, 200)
+    calls = api(timed, 503, 503, 200)
     retry = {"retry_count": 3, "min_backoff_duration": "5s", "max_doublings": 5}
     declare(timed, schedule="0 13 * * *", time_zone="Etc/UTC", http_target=HTTP, retry_config=[retry])
     runs: list[Execution] = []
@@ -102,36 +102,36 @@ def test_a_failed_job_is_retried_as_declared(timed: LocalEnvironment) -> None:
     scheduler.on_finished.append(runs.append)
     scheduler.start()
     run(timed, 61)
-    assert [(when - asked[0][0]).total_seconds() for when, _, _ in asked] == [0, 5, 15]
+    assert [(when - calls[0][0]).total_seconds() for when, _, _ in calls] == [0, 5, 15]
     assert [(each.response.status, each.attempts) for each in runs] == [(200, 3)]
     assert scheduler.failed == {}
 
 
 def test_a_job_that_always_fails_ends_with_the_last_response(timed: LocalEnvironment) -> None:
-    asked = api(timed, 500)
+    calls = api(timed, 500)
     declare(timed, http_target=HTTP, retry_config=[{"retry_count": 1}])
     scheduler = timed.service(Scheduler)
     scheduler.start()
     run(timed, 1)
     run(timed, 1.5)
-    assert len(asked) == 2
+    assert len(calls) == 2
     assert scheduler.failed == {"job": 1}
 
 
 def test_a_paused_job_runs_only_on_demand(timed: LocalEnvironment) -> None:
-    asked = api(timed, 200)
+    calls = api(timed, 200)
     declare(timed, http_target=HTTP)
     scheduler = timed.service(Scheduler)
     scheduler.start()
     scheduler.pause("job")
     run(timed, 3)
-    assert asked == []
+    assert calls == []
     scheduler.run("job")
     run(timed, 4)
-    assert len(asked) == 1
+    assert len(calls) == 1
     scheduler.resume("job")
     run(timed, 6)
-    assert len(asked) == 3
+    assert len(calls) == 3
 
 
 def test_skipped_times_are_counted_and_reported(environment: LocalEnvironment) -> None:
@@ -139,34 +139,34 @@ def test_skipped_times_are_counted_and_reported(environment: LocalEnvironment) -
     api(environment, 200)
     declare(environment, http_target=HTTP)
     scheduler = environment.service(Scheduler)
-    told: list[tuple[str, list[datetime], str]] = []
-    scheduler.on_skip.append(lambda job, due, why: told.append((job, due, why)))
+    notified: list[tuple[str, list[datetime], str]] = []
+    scheduler.on_skip.append(lambda job, due, why: notified.append((job, due, why)))
     scheduler.on_fire.append(lambda _job, _when: time.sleep(0.35))  # 3.5 of the clock's minutes
     scheduler.start()
     clock.run(lambda: scheduler.fired["job"] >= 2)
     scheduler.stop()
     clock.close()
-    assert scheduler.skipped["job"] == sum(len(due) for _, due, _ in told)
-    job, due, why = told[0]
+    assert scheduler.skipped["job"] == sum(len(due) for _, due, _ in notified)
+    job, due, why = notified[0]
     assert (job, why) == ("job", "this host cannot keep up")
     assert due[:2] == [NOON + timedelta(minutes=m) for m in (2, 3)]
 
 
 def test_consecutive_skipped_times_are_reported_together(timed: LocalEnvironment) -> None:
-    asked = api(timed, 200)
+    calls = api(timed, 200)
     declare(timed, http_target=HTTP)
     scheduler = timed.service(Scheduler)
-    told: list[tuple[str, list[datetime], str]] = []
-    scheduler.on_skip.append(lambda job, due, why: told.append((job, due, why)))
+    notified: list[tuple[str, list[datetime], str]] = []
+    scheduler.on_skip.append(lambda job, due, why: notified.append((job, due, why)))
     scheduler.skip_when("job", lambda due: due.minute in {2, 3, 6}, "nothing was recorded")
     scheduler.start()
     run(timed, 5)
     at = [NOON + timedelta(minutes=minute) for minute in range(7)]
-    assert [when for when, _, _ in asked] == [at[1], at[4], at[5]]
-    assert told == [("job", at[2:4], "nothing was recorded")]
+    assert [when for when, _, _ in calls] == [at[1], at[4], at[5]]
+    assert notified == [("job", at[2:4], "nothing was recorded")]
     run(timed, 6)
     scheduler.stop()
-    assert told[1:] == [("job", [at[6]], "nothing was recorded")]
+    assert notified[1:] == [("job", [at[6]], "nothing was recorded")]
     assert scheduler.skipped == {"job": 3}
 
 
@@ -175,20 +175,20 @@ def test_a_job_does_not_run_while_its_previous_execution_runs(timed: LocalEnviro
     retry = {"retry_count": 1, "min_backoff_duration": "150s"}
     declare(timed, http_target=HTTP, retry_config=[retry])
     scheduler = timed.service(Scheduler)
-    told: list[str] = []
-    scheduler.on_skip.append(lambda _job, due, why: told.append(f"{due[0]:%H:%M} {why}"))
+    notified: list[str] = []
+    scheduler.on_skip.append(lambda _job, due, why: notified.append(f"{due[0]:%H:%M} {why}"))
     scheduler.start()
     run(timed, 3)
     assert scheduler.fired == {"job": 1}
-    assert told == [f"12:0{minute} its previous execution is still running" for minute in (2, 3)]
+    assert notified == [f"12:0{minute} its previous execution is still running" for minute in (2, 3)]
 
 
 def test_a_job_declared_as_paused_does_not_run(timed: LocalEnvironment) -> None:
-    asked = api(timed, 200)
+    calls = api(timed, 200)
     declare(timed, http_target=HTTP, paused=True)
     timed.service(Scheduler).start()
     run(timed, 3)
-    assert asked == []
+    assert calls == []
 
 
 def test_a_target_outside_the_environment_is_reported_and_not_called(timed: LocalEnvironment) -> None:

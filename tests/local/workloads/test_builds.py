@@ -27,8 +27,8 @@ def test_a_build_fails_without_one_of_its_three_permissions(
     builder = account(environment, "build")
     for resource, permission in NEEDS[:missing] + NEEDS[missing + 1 :]:
         allow(environment, builder, resource.format(project=environment.project), permission)
-    told = f"the build failed: 403: {builder} lacks {NEEDS[missing][1]} on "
-    with pytest.raises(BuildError, match=re.escape(told)):
+    expected = f"the build failed: 403: {builder} lacks {NEEDS[missing][1]} on "
+    with pytest.raises(BuildError, match=re.escape(expected)):
         check_build(environment, builder, SOURCE, REPOSITORY)
     allow(environment, builder, NEEDS[missing][0].format(project=environment.project), NEEDS[missing][1])
     check_build(environment, builder, SOURCE, REPOSITORY)

@@ -9,16 +9,16 @@ from local.workloads.java import find_java, parse_version
 pytestmark = pytest.mark.unit
 
 
-def fake_java(home: Path, told: str, code: int = 0) -> Path:
+def fake_java(home: Path, printed: str, code: int = 0) -> Path:
     program = home / "bin" / "java"
     program.parent.mkdir(parents=True)
-    program.write_text(f"#!/bin/sh\necho '{told}' >&2\nexit {code}\n")
+    program.write_text(f"#!/bin/sh\necho '{printed}' >&2\nexit {code}\n")
     program.chmod(0o755)
     return home
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("printed", "expected"),
     [
         ('openjdk version "17.0.15" 2025-04-15', 17),
         ('openjdk version "21" 2023-09-19', 21),
@@ -27,8 +27,8 @@ def fake_java(home: Path, told: str, code: int = 0) -> Path:
         ("The operation couldn’t be completed. Unable to locate a Java Runtime.", None),
     ],
 )
-def test_version(told: str, expected: int | None) -> None:
-    assert parse_version(told) == expected
+def test_version(printed: str, expected: int | None) -> None:
+    assert parse_version(printed) == expected
 
 
 def test_java_home_comes_before_path(tmp_path: Path) -> None:
@@ -60,8 +60,8 @@ def test_the_launcher_removes_only_the_missing_module(tmp_path: Path) -> None:
     import subprocess
 
     words = ["-cp", "a b", "--add-modules=jdk.incubator.vector", "--add-opens=x", "Main", "", "$x"]
-    told = subprocess.run([str(launcher), *words], capture_output=True, text=True, check=True).stdout
-    assert told == "<-cp>\n<a b>\n<--add-opens=x>\n<Main>\n<>\n<$x>\n"
+    printed = subprocess.run([str(launcher), *words], capture_output=True, text=True, check=True).stdout
+    assert printed == "<-cp>\n<a b>\n<--add-opens=x>\n<Main>\n<>\n<$x>\n"
 
 
 def test_without_any_java_the_message_says_what_to_install(

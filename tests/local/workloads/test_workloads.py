@@ -124,7 +124,7 @@ def test_a_function_runs_from_its_archive_and_is_restarted(environment: LocalEnv
     workloads.overrides["API_URL"] = "http://127.0.0.1:1/"
     made = declare_function(environment, {"main.py": FUNCTION}, FEED="x", API_URL="https://example.com/")
     workloads.wait_until_ready()
-    told = call_url(environment, made["url"])
+    seen = call_url(environment, made["url"])
     expected = {
         "FEED": "x",
         "API_URL": "http://127.0.0.1:1/",
@@ -133,14 +133,14 @@ def test_a_function_runs_from_its_archive_and_is_restarted(environment: LocalEnv
         "API_ENDPOINT_OVERRIDE": environment.gcs_url,
         "GOOGLE_CLOUD_PROJECT": environment.project,
     }
-    assert {key: told["env"][key] for key in expected} == expected
-    assert (told["body"], told["email"]) == ({"n": 1}, ACCOUNT)
+    assert {key: seen["env"][key] for key in expected} == expected
+    assert (seen["body"], seen["email"]) == ({"n": 1}, ACCOUNT)
     assert made["service_config"][0]["uri"] == made["url"]
     assert any("API_URL is http://127.0.0.1:1/ instead of" in each for each in environment.unsupported)
 
     (process,) = environment.supervisor.processes
     os.killpg(process.pid, signal.SIGKILL)
-    assert call_until_restarted(environment, made["url"])["pid"] != told["pid"]
+    assert call_until_restarted(environment, made["url"])["pid"] != seen["pid"]
 
 
 def test_a_function_inherits_no_variable_of_the_user(
@@ -150,9 +150,9 @@ def test_a_function_inherits_no_variable_of_the_user(
     monkeypatch.setenv("MY_SECRET", "secret")
     made = declare_function(environment, {"main.py": FUNCTION})
     environment.service(Workloads).wait_until_ready()
-    told = call_url(environment, made["url"])["env"]
-    assert "MY_SECRET" not in told
-    assert told["GOOGLE_APPLICATION_CREDENTIALS"] == ""
+    seen = call_url(environment, made["url"])["env"]
+    assert "MY_SECRET" not in seen
+    assert seen["GOOGLE_APPLICATION_CREDENTIALS"] == ""
 
 
 def test_an_archive_without_a_module_fails_although_the_repository_has_it(
@@ -185,10 +185,10 @@ def test_a_service_runs_as_its_dockerfile_says(environment: LocalEnvironment) ->
     upload(environment, f"copier/copier-{tag}.zip", content)
     made = declare_service(environment, f"europe-west1-docker.pkg.dev/p/vlille/copier:{tag}")
     environment.service(Workloads).wait_until_ready()
-    told = call_url(environment, made["uri"], "GET")
-    assert (told["GREETING"], told["LANDING_BUCKET"], told["HOST"]) == ("hello", "l", "127.0.0.1")
-    assert told["PLACE"] == str(environment.folder / "services" / "copier" / "inside")
-    assert "/app" not in told["PYTHONPATH"].split(":")
+    seen = call_url(environment, made["uri"], "GET")
+    assert (seen["GREETING"], seen["LANDING_BUCKET"], seen["HOST"]) == ("hello", "l", "127.0.0.1")
+    assert seen["PLACE"] == str(environment.folder / "services" / "copier" / "inside")
+    assert "/app" not in seen["PYTHONPATH"].split(":")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Old files from a bucket into the archive, on the emulator; Dataproc answers as a test wants it."""
+"""Old files of a bucket are archived, on the emulator; a test sets Dataproc's responses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -47,7 +47,7 @@ class Old:
     settings: Settings
     google: Google
     feeds: list[Feed]
-    said: list[str] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)
 
     @property
     def root(self) -> str:
@@ -58,9 +58,9 @@ class Old:
         return f"{self.settings.project}-old"
 
     def run(
-        self, *, ask: Callable[[str], bool] = lambda _: True, dry_run: bool = False, keep: bool = True
+        self, *, confirm: Callable[[str], bool] = lambda _: True, dry_run: bool = False, keep: bool = True
     ) -> int:
-        self.said.clear()
+        self.printed.clear()
         return backfill(
             self.cloud,
             self.settings,
@@ -69,8 +69,8 @@ class Old:
             source=self.source,
             keep=keep,
             dry_run=dry_run,
-            ask=ask,
-            say=self.said.append,
+            confirm=confirm,
+            report=self.printed.append,
             pause=lambda _: None,
         )
 
@@ -134,10 +134,10 @@ def test_another_source_is_refused(source: str, expected: str, capsys: pytest.Ca
 @pytest.mark.emulator
 @pytest.mark.parametrize(("dry_run", "status"), [(True, 0), (False, 1)])
 def test_nothing_is_archived_without_a_confirmation(old: Old, dry_run: bool, status: int) -> None:
-    assert old.run(dry_run=dry_run, ask=lambda _: False) == status
+    assert old.run(dry_run=dry_run, confirm=lambda _: False) == status
     assert old.archived == {}
-    assert old.said[0] == "to archive   2 objects, 0.00 GiB: 2 under old names, 0 under today's"
-    assert any(line.startswith("cluster      4 minutes at $") for line in old.said)
+    assert old.printed[0] == "to archive   2 objects, 0.00 GiB: 2 under old names, 0 under today's"
+    assert any(line.startswith("cluster      4 minutes at $") for line in old.printed)
     assert not any("instantiate" in call for call in old.google.calls)
 
 
@@ -148,15 +148,15 @@ def test_objects_are_archived_days_rebuilt_and_originals_kept(
     assert old.run() == 0
     assert old.archived == ARCHIVED
     assert old.held(old.source) == ORIGINALS
-    [_, (query, begun), *_] = old.google.asked
+    [_, (query, begun), *_] = old.google.received
     assert begun["jobs"][0]["pysparkJob"]["args"] == [
         *("--feed", "vlille_ods", "--from", "2023-10-26", "--to", "2023-10-27"),
     ]
-    assert "2 objects archived, 0 were archived before, 1 skipped" in old.said[-2]
-    assert old.said[-1].startswith("vlille_ods: 2023-10-26 to 2023-10-27 rebuilt")
+    assert "2 objects archived, 0 were archived before, 1 skipped" in old.printed[-2]
+    assert old.printed[-1].startswith("vlille_ods: 2023-10-26 to 2023-10-27 rebuilt")
     assert old.run() == 0
-    assert "0 objects archived, 2 were archived before" in old.said[-2]
-    assert old.google.asked[-3][0]["requestId"] == query["requestId"]  # the same work
+    assert "0 objects archived, 2 were archived before" in old.printed[-2]
+    assert old.google.received[-3][0]["requestId"] == query["requestId"]  # the same work
 
 
 @pytest.mark.emulator
@@ -173,7 +173,7 @@ def test_a_second_run_continues_after_a_failure(old: Old, monkeypatch: pytest.Mo
     assert ORIGINALS.items() <= old.held(old.source).items()
     assert old.run(keep=False) == 0
     assert (old.archived, list(old.held(old.source))) == (ARCHIVED, ["notes.txt"])
-    assert old.said[-1] == "2 originals deleted, each copy verified"
+    assert old.printed[-1] == "2 originals deleted, each copy verified"
 
 
 @pytest.mark.emulator

@@ -69,7 +69,7 @@ def test_a_machine_type_without_a_price_has_no_cost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "days", "batch", "minutes"),
+    ("responses", "days", "batch", "minutes"),
     [
         (1_440, 1, ONE, 4),  # all but nothing is reading
         (43_800, 31, ONE, 4),
@@ -78,8 +78,8 @@ def test_a_machine_type_without_a_price_has_no_cost() -> None:
         (5_256_000, 3_650, replace(ONE, master=Machine("e2-standard-16", 50)), 121),
     ],
 )
-def test_the_lifetime_of_a_cluster(answers: int, days: int, batch: Batch, minutes: int) -> None:
-    assert round(estimate_cluster_minutes(answers, days, batch, days_at_once=31)) == minutes
+def test_the_lifetime_of_a_cluster(responses: int, days: int, batch: Batch, minutes: int) -> None:
+    assert round(estimate_cluster_minutes(responses, days, batch, days_at_once=31)) == minutes
 
 
 def test_the_original_archive() -> None:
@@ -97,11 +97,11 @@ def test_the_original_archive() -> None:
 
 
 @given(st.integers(1, 10**7), st.integers(1, 4000), st.integers(1, 4000))
-def test_more_responses_take_no_less_time(answers: int, days: int, at_once: int) -> None:
+def test_more_responses_take_no_less_time(responses: int, days: int, at_once: int) -> None:
     assert (
         0
-        < estimate_cluster_minutes(answers, days, ONE, at_once)
-        <= estimate_cluster_minutes(answers * 2, days, ONE, at_once)
+        < estimate_cluster_minutes(responses, days, ONE, at_once)
+        <= estimate_cluster_minutes(responses * 2, days, ONE, at_once)
     )
 
 
@@ -149,7 +149,7 @@ def test_the_review_and_the_estimate_agree_on_a_night_to_the_cent(environment: s
 
 
 def test_the_estimate_follows_the_prices() -> None:
-    """One table: a price that changes changes what a backfill is said to cost."""
+    """The review and the backfill use one price table: another price changes the backfill's estimate."""
     dearer = load_price_book(
         json.dumps({"prices": {"storage_thousand_writes": 5, "egress_gib": 12}}).encode()
     )

@@ -55,10 +55,10 @@ class Numbers:
     """Answers `n` with n rows, and refuses everything else."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.requested: list[str] = []
 
     def run_query(self, sql: str) -> QueryResult:
-        self.asked.append(sql)
+        self.requested.append(sql)
         if not sql.isdigit():
             raise QueryFailedError(f"Syntax error: {sql}")
         return QueryResult(["name", "n"], ((f"row {n}", str(n)) for n in range(int(sql))), "1 MiB billed")
@@ -75,7 +75,7 @@ def lines(*texts: str) -> Callable[[str], str | None]:
 def test_statements_run_and_a_failed_one_does_not_end_the_prompt() -> None:
     database, out = Numbers(), io.StringIO()
     assert run_prompt(database, lines(".tables", "nonsense;", "", "2", ";", "1"), out) == 1
-    assert database.asked == ["nonsense", "2", "1"]
+    assert database.requested == ["nonsense", "2", "1"]
     assert out.getvalue() == (
         "d.a\nd.b\n"
         "error: Syntax error: nonsense\n"
@@ -87,7 +87,7 @@ def test_statements_run_and_a_failed_one_does_not_end_the_prompt() -> None:
 def test_quit_ends_the_prompt_and_an_unknown_command_is_explained() -> None:
     database, out = Numbers(), io.StringIO()
     assert run_prompt(database, lines(".hlp", ".quit", "1;"), out) == 0
-    assert database.asked == []
+    assert database.requested == []
     assert ".tables  lists tables and views" in out.getvalue()
 
 
@@ -102,7 +102,7 @@ def test_ctrl_c_discards_the_input_and_the_prompt_continues() -> None:
 
     database = Numbers()
     assert run_prompt(database, read, io.StringIO()) == 0
-    assert database.asked == ["1"]
+    assert database.requested == ["1"]
 
 
 @pytest.mark.parametrize(

@@ -104,9 +104,9 @@ def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Warehous
 @pytest.mark.emulator
 def test_each_row_is_read_once_while_the_emulator_runs(rebuilt: tuple[Warehouse, bigquery.Client]) -> None:
     database = LocalDatabase(rebuilt[0])
-    answer = database.run_query("SELECT collected_at, name, bikes FROM vlille.t ORDER BY collected_at")
-    assert list(answer.columns) == ["collected_at", "name", "bikes"]
-    assert list(answer.rows) == [
+    found = database.run_query("SELECT collected_at, name, bikes FROM vlille.t ORDER BY collected_at")
+    assert list(found.columns) == ["collected_at", "name", "bikes"]
+    assert list(found.rows) == [
         ("2026-11-24 07:00:00+00", "a", "1"),
         ("2026-11-24 07:01:00+00", "a", None),
     ]
@@ -121,7 +121,7 @@ def test_each_row_is_read_once_while_the_emulator_runs(rebuilt: tuple[Warehouse,
 
 @pytest.mark.emulator
 @pytest.mark.parametrize(
-    ("sql", "told"),
+    ("sql", "expected"),
     [
         ("DELETE FROM vlille.t WHERE TRUE", "the data is read-only: expected one query"),
         ("SELECT 1; SELECT 2", "the data is read-only: expected one query"),
@@ -132,11 +132,11 @@ def test_each_row_is_read_once_while_the_emulator_runs(rebuilt: tuple[Warehouse,
     ],
 )
 def test_statements_other_than_queries_are_refused(
-    rebuilt: tuple[Warehouse, bigquery.Client], sql: str, told: str
+    rebuilt: tuple[Warehouse, bigquery.Client], sql: str, expected: str
 ) -> None:
     database = LocalDatabase(rebuilt[0])
-    with pytest.raises(QueryFailedError, match=told):
+    with pytest.raises(QueryFailedError, match=expected):
         database.run_query(sql)
-    with pytest.raises(QueryFailedError, match=told):
+    with pytest.raises(QueryFailedError, match=expected):
         list(database.batches(sql))
     assert [row.n for row in rebuilt[1].query("SELECT COUNT(*) AS n FROM vlille.t").result()] == [2]

@@ -13,7 +13,7 @@ from operate.cloud import Cloud
 from operate.data.rebuild import BatchRebuild, customize_template, derive_request_id, describe_failure
 from operate.errors import OperateError, StoppedError
 from operate.target import Target
-from tests.operate.conftest import Answer, Google, refusal
+from tests.operate.conftest import Google, Response, refusal
 
 DAYS = {date(2023, 10, 26), date(2023, 10, 27)}
 LOCAL = Target("dev", Path(".local/dev"))
@@ -27,12 +27,12 @@ TEMPLATE: dict[str, Any] = {
 }
 
 
-def told(**metadata: Any) -> dict[str, Any]:
+def make_operation(**metadata: Any) -> dict[str, Any]:
     return {"done": True, "metadata": metadata}
 
 
 def steps(*nodes: dict[str, str]) -> dict[str, Any]:
-    return told(graph={"nodes": list(nodes)}, state="DONE")
+    return make_operation(graph={"nodes": list(nodes)}, state="DONE")
 
 
 @pytest.mark.unit
@@ -41,14 +41,14 @@ def steps(*nodes: dict[str, str]) -> dict[str, Any]:
     [
         ({"done": True}, ""),
         (steps({"stepId": "rebuild", "state": "COMPLETED"}), ""),
-        (told(createCluster={"done": True}, deleteCluster={"error": "busy"}), ""),
+        (make_operation(createCluster={"done": True}, deleteCluster={"error": "busy"}), ""),
         ({"done": True, "error": {"code": 13, "message": "no quota"}}, "no quota"),
         ({"done": True, "error": {"code": 13}}, "no reason given"),
         (
             {"done": True, "error": {"code": 1, "message": "by ada"}},
             "it was cancelled before its end (by ada)",
         ),
-        (told(createCluster={"error": "no subnet"}), "no subnet"),
+        (make_operation(createCluster={"error": "no subnet"}), "no subnet"),
         # Seen in 2018: a step that failed, and an operation without an error.
         (
             steps({"stepId": "rebuild", "state": "FAILED", "error": "Agent reports job failure."})
@@ -81,21 +81,21 @@ def test_the_same_work_has_the_same_request_id() -> None:
 
 
 @dataclass
-class Asked:
-    """A batch of which a test gives the answers of Dataproc, and what it said and waited."""
+class StubbedRebuild:
+    """A rebuild with Dataproc's responses set by a test; it records what is printed, and the waits."""
 
     cloud: Cloud
     settings: Settings
     google: Google
-    said: list[str] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)
     paused: list[float] = field(default_factory=list)
 
     @property
     def region(self) -> str:
         return f"projects/{self.settings.project}/regions/{self.settings.region}"
 
-    def answers(self, *operations: Answer, begun: Answer | None = None) -> None:
-        """The template is there; its run is begun, and asked for as often as there are answers."""
+    def set_responses(self, *operations: Response, begun: Response | None = None) -> None:
+        """Set the responses: the template exists, its run starts, and its operation is polled once per response."""
         root, name = f"/dataproc/{self.region}", f"{self.region}/operations/7"
         self.google.queues = {
             f"GET {root}/workflowTemplates/rebuild-days": [(200, TEMPLATE)],
@@ -105,28 +105,30 @@ class Asked:
 
     def rebuild(self, target: Target = CLOUD, pause: Callable[[float], None] | None = None) -> str:
         batch = BatchRebuild(
-            self.cloud, self.settings, target, "AGAIN", self.said.append, pause or self.paused.append
+            self.cloud, self.settings, target, "AGAIN", self.printed.append, pause or self.paused.append
         )
         return batch.rebuild("vlille_ods", DAYS, "2 100 0 0")
 
 
 @pytest.fixture
-def asked(cloud: Cloud, settings: Settings, google: Google) -> Asked:
-    return Asked(cloud, settings, google)
+def rebuild(cloud: Cloud, settings: Settings, google: Google) -> StubbedRebuild:
+    return StubbedRebuild(cloud, settings, google)
 
 
 @pytest.mark.emulator
 @pytest.mark.parametrize(("target", "seconds"), [(CLOUD, 10.0), (LOCAL, 1.0)])
-def test_a_run_is_started_once_and_polled_until_it_ends(asked: Asked, target: Target, seconds: float) -> None:
-    asked.answers((200, {"done": False}), (200, {"done": True, "response": {}}))
-    asked.rebuild(target)
-    assert asked.paused == [seconds, seconds]
-    [_, (query, once), *_] = asked.google.asked
+def test_a_run_is_started_once_and_polled_until_it_ends(
+    rebuild: StubbedRebuild, target: Target, seconds: float
+) -> None:
+    rebuild.set_responses((200, {"done": False}), (200, {"done": True, "response": {}}))
+    rebuild.rebuild(target)
+    assert rebuild.paused == [seconds, seconds]
+    [_, (query, once), *_] = rebuild.google.received
     assert once["jobs"][0]["pysparkJob"]["args"] == [
         *("--feed", "vlille_ods", "--from", "2023-10-26", "--to", "2023-10-27"),
     ]
     assert query == {"requestId": [derive_request_id(once, "2 100 0 0")]}
-    assert asked.said == [
+    assert rebuild.printed == [
         "vlille_ods: 2023-10-26 to 2023-10-27 rebuilt; the table batch_runs has the run statistics"
     ]
 
@@ -171,28 +173,28 @@ WHAT = "vlille_ods, 2023-10-26 to 2023-10-27,"
     ],
 )
 def test_a_run_that_cannot_start_or_fails_is_reported(
-    asked: Asked, target: Target, begun: Answer | None, operation: Answer | None, expected: str
+    rebuild: StubbedRebuild, target: Target, begun: Response | None, operation: Response | None, expected: str
 ) -> None:
-    asked.answers(*filter(None, [operation]), begun=begun)
+    rebuild.set_responses(*filter(None, [operation]), begun=begun)
     with pytest.raises(OperateError) as told_of:
-        asked.rebuild(target)
+        rebuild.rebuild(target)
     assert str(told_of.value) == expected
 
 
 @pytest.mark.emulator
-def test_a_cluster_that_was_not_deleted_is_reported(asked: Asked) -> None:
-    asked.answers((200, told(deleteCluster={"error": "busy"})))
-    assert asked.rebuild() == (
+def test_a_cluster_that_was_not_deleted_is_reported(rebuild: StubbedRebuild) -> None:
+    rebuild.set_responses((200, make_operation(deleteCluster={"error": "busy"})))
+    assert rebuild.rebuild() == (
         f"{WHAT} is rebuilt, and its cluster was not deleted (busy): `make orphans ENV=dev` prints the command that "
         "deletes it"
     )
 
 
 @pytest.mark.emulator
-def test_a_local_environment_that_ended_is_reported(asked: Asked) -> None:
-    asked.answers()
+def test_a_local_environment_that_ended_is_reported(rebuild: StubbedRebuild) -> None:
+    rebuild.set_responses()
     with pytest.raises(OperateError, match="the process that ran its rebuild has ended: AGAIN"):
-        asked.rebuild(LOCAL, pause=lambda _: asked.google.close())
+        rebuild.rebuild(LOCAL, pause=lambda _: rebuild.google.close())
 
 
 @pytest.mark.emulator
@@ -203,15 +205,15 @@ def test_a_local_environment_that_ended_is_reported(asked: Asked) -> None:
         (CLOUD, "in Google Cloud ({region}/operations/7)"),
     ],
 )
-def test_ctrl_c_reports_what_continues(asked: Asked, target: Target, where: str) -> None:
+def test_ctrl_c_reports_what_continues(rebuild: StubbedRebuild, target: Target, where: str) -> None:
     def stop(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    asked.answers()
+    rebuild.set_responses()
     with pytest.raises(StoppedError) as stopped:
-        asked.rebuild(target, pause=stop)
+        rebuild.rebuild(target, pause=stop)
     assert str(stopped.value) == (
-        f"the rebuild of {WHAT} goes on {where.format(region=asked.region)}; run this again to wait for it, "
+        f"the rebuild of {WHAT} goes on {where.format(region=rebuild.region)}; run this again to wait for it, "
         "or see batch_runs"
     )
 

@@ -1,4 +1,4 @@
-"""What is there though no state knows it: how each type is asked for, and what an import is told."""
+"""Existing resources that no state has: how each type is looked up, and which ID its import takes."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from tests.operate.conftest import Google, refusal
 pytestmark = pytest.mark.emulator
 
 WHERE = {"location": "r", "region": "r"}
-# Type, arguments, what is asked, and the ID that the provider's import takes, both below the project's name.
+# Type, arguments, the path of the lookup, and the ID that the provider's import takes, both below the project's name.
 CASES: list[tuple[str, dict[str, str], str, str]] = [
     ("google_storage_bucket", {"name": "b1"}, "/storage/b/b1", "b1"),
     (
@@ -129,7 +129,7 @@ def stack_of(kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {"resource": {kind: {"it": dict(arguments)}}}
 
 
-@pytest.mark.parametrize(("kind", "arguments", "asked", "imported"), CASES, ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(("kind", "arguments", "lookup", "imported"), CASES, ids=[case[0] for case in CASES])
 def test_existing_resources_are_imported(
     google: Google,
     cloud: Cloud,
@@ -137,15 +137,15 @@ def test_existing_resources_are_imported(
     *,
     kind: str,
     arguments: dict[str, str],
-    asked: str,
+    lookup: str,
     imported: str,
 ) -> None:
     project = settings.project
-    google.answers[f"GET {asked.replace('PROJECT', project)}"] = 200, {}
+    google.responses[f"GET {lookup.replace('PROJECT', project)}"] = 200, {}
     stack = stack_of(kind, WHERE | arguments)
     assert find_adoptable(cloud, project, stack, ()) == {f"{kind}.it": imported.replace("PROJECT", project)}
     assert find_adoptable(cloud, project, stack, {f"{kind}.it"}) == {}  # a state knows it
-    google.answers[f"GET {asked.replace('PROJECT', project)}"] = refusal(404, "not there")
+    google.responses[f"GET {lookup.replace('PROJECT', project)}"] = refusal(404, "not there")
     assert find_adoptable(cloud, project, stack, ()) == {}
 
 
@@ -184,8 +184,8 @@ def test_an_authorization_in_no_state_is_refused(
     entries: list[dict[str, Any]] = [{"role": "OWNER", "specialGroup": "projectOwners"}]
     if authorized:
         entries.append({"dataset": {"dataset": {"projectId": settings.project, "datasetId": authorized}}})
-    google.answers[f"GET /big_query/projects/{settings.project}/datasets/tables"] = 200, {"access": entries}
-    google.answers[f"GET /big_query/projects/{settings.project}/datasets/views"] = refusal(404, "not there")
+    google.responses[f"GET /big_query/projects/{settings.project}/datasets/tables"] = 200, {"access": entries}
+    google.responses[f"GET /big_query/projects/{settings.project}/datasets/views"] = refusal(404, "not there")
     known = {f"{AUTHORIZATION}.it"} if is_known else set[str]()
     if is_refused:
         with pytest.raises(OperateError, match=r"dataset tables authorizes views already, .* remove it"):
@@ -204,7 +204,7 @@ def test_resources_named_by_the_server_are_found_by_display_name(
         {"name": f"{parent}/1", "displayName": "other"},
         {"name": f"{parent}/2", "displayName": "vlille: silent"},
     ]
-    google.answers[f"GET /monitoring/v3/{parent}"] = 200, {collection: listed}
+    google.responses[f"GET /monitoring/v3/{parent}"] = 200, {collection: listed}
     found = find_adoptable(cloud, settings.project, stack_of(kind, {"display_name": "vlille: silent"}), ())
     assert found == {f"{kind}.it": f"{parent}/2"}
     assert find_adoptable(cloud, settings.project, stack_of(kind, {"display_name": "vlille: none"}), ()) == {}
@@ -214,7 +214,7 @@ def test_resources_named_by_the_server_are_found_by_display_name(
 def test_deleted_resources_are_not_imported(
     google: Google, cloud: Cloud, settings: Settings, there: dict[str, Any]
 ) -> None:
-    google.answers[f"GET /iam/projects/{settings.project}/roles/r"] = 200, there
+    google.responses[f"GET /iam/projects/{settings.project}/roles/r"] = 200, there
     assert (
         find_adoptable(
             cloud, settings.project, stack_of("google_project_iam_custom_role", {"role_id": "r"}), ()
@@ -227,7 +227,7 @@ def test_a_resource_whose_creation_failed_is_reported(
     google: Google, cloud: Cloud, settings: Settings
 ) -> None:
     path = f"projects/{settings.project}/locations/r/functions/f"
-    google.answers[f"GET /cloudfunctions2/{path}"] = 200, {"state": "FAILED"}
+    google.responses[f"GET /cloudfunctions2/{path}"] = 200, {"state": "FAILED"}
     stack = stack_of("google_cloudfunctions2_function", {"name": "f", "location": "r"})
     with pytest.raises(OperateError, match=f"^{path} exists, but its creation failed.*delete it"):
         find_adoptable(cloud, settings.project, stack, ())
@@ -243,7 +243,7 @@ def test_a_resource_whose_creation_failed_is_reported(
 def test_a_failed_lookup_ends_the_command(
     google: Google, cloud: Cloud, settings: Settings, *, status: int, error: type[Exception], text: str
 ) -> None:
-    google.answers[f"GET /pubsub/projects/{settings.project}/topics/t"] = refusal(status, "no")
+    google.responses[f"GET /pubsub/projects/{settings.project}/topics/t"] = refusal(status, "no")
     with pytest.raises(error, match=text):
         find_adoptable(cloud, settings.project, stack_of("google_pubsub_topic", {"name": "t"}), ())
 
@@ -257,7 +257,7 @@ def test_references_to_other_resources_are_resolved(google: Google, cloud: Cloud
         }
     }
     table = table.replace("PROJECT", settings.project)
-    google.answers[f"GET /big_query/{table}"] = 200, {}
+    google.responses[f"GET /big_query/{table}"] = 200, {}
     assert find_adoptable(cloud, settings.project, stack, ()) == {"google_bigquery_table.it": table}
 
 

@@ -1,4 +1,4 @@
-"""Edits that a deployed environment cannot take: told with what to do, before anything is planned."""
+"""Edits that a deployed environment does not support: refused with the remedy, before anything is planned."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -69,13 +69,13 @@ def test_another_region_is_refused_with_the_steps_to_take(
     moved = replace(settings, region="europe-west4", protected=protected)
     with pytest.raises(OperateError) as caught:
         check(moved, State("vlille-dev", (DATASET,), (), DEPLOYED), local_folder=local_folder)
-    told = str(caught.value)
-    assert told.startswith(
+    message = str(caught.value)
+    assert message.startswith(
         "environments/dev.toml: region: dev is deployed in europe-west1 and cannot move to europe-west4: "
     )
-    assert "Nothing was touched" in told
-    assert 'set region = "europe-west1" again' in told
-    assert f"To begin anew without the data: {steps}" in told
+    assert "Nothing was touched" in message
+    assert 'set region = "europe-west1" again' in message
+    assert f"To begin anew without the data: {steps}" in message
 
 
 @pytest.mark.parametrize("other", ["vlille-test", "vlille-test-bootstrap"])

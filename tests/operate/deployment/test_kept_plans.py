@@ -1,4 +1,4 @@
-"""A plan that is kept, and applied as it is: with Terraform replaced by a note of what it was asked."""
+"""A kept plan and its apply, with a fake of Terraform that records its calls."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,13 +27,13 @@ class Terraform:
     """Keeps a plan, tells its JSON, and ends a command with the status that a test gives."""
 
     def __init__(self) -> None:
-        self.asked: list[list[str]] = []
+        self.calls: list[list[str]] = []
         self.plan: dict[str, Any] = {"resource_changes": []}
         self.status: dict[str, int] = {}
         self.keeps_plan = True
 
     def synthesize(self, _stack: str, _variables: Mapping[str, str]) -> dict[str, Any]:
-        self.asked.append(["synthesize"])
+        self.calls.append(["synthesize"])
         return {}
 
     def run(self, _words: Sequence[str]) -> int:
@@ -41,7 +41,7 @@ class Terraform:
 
     def terraform(self, stack: str, words: Sequence[str], output: Path | None = None) -> int:
         assert stack == "vlille-dev"
-        self.asked.append([Path(word).name if word.startswith("/") else word for word in words])
+        self.calls.append([Path(word).name if word.startswith("/") else word for word in words])
         kept = [word.removeprefix("-out=") for word in words if word.startswith("-out=")]
         if kept and self.keeps_plan:
             Path(kept[0]).write_bytes(b"PK")
@@ -57,17 +57,17 @@ def terraform() -> Terraform:
 
 
 @pytest.fixture
-def said() -> list[str]:
+def printed() -> list[str]:
     return []
 
 
 @pytest.fixture
 def deployer(
-    cloud: Cloud, settings: Settings, terraform: Terraform, said: list[str], tmp_path: Path
+    cloud: Cloud, settings: Settings, terraform: Terraform, printed: list[str], tmp_path: Path
 ) -> Deployer:
     ensure_bucket(cloud.storage, settings, NUMBER)
-    locking = Locking(settings, cloud, Target("dev"), said.append, lock_seconds=0)
-    return Deployer(settings, cloud, terraform, locking, said.append, plans=tmp_path)
+    locking = Locking(settings, cloud, Target("dev"), printed.append, lock_seconds=0)
+    return Deployer(settings, cloud, terraform, locking, printed.append, plans=tmp_path)
 
 
 def replaced(before: Mapping[str, Any], *actions: str) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def test_a_plan_is_written_with_its_json_and_without_a_lock(deployer: Deployer, 
     (deployer.kept_plan.folder / "before").mkdir(parents=True)
     (deployer.kept_plan.folder / "review.md").write_text("of an older plan")
     assert deployer.plan() == 0
-    assert terraform.asked == [
+    assert terraform.calls == [
         ["synthesize"],
         ["init", "-input=false", "-reconfigure", "-no-color"],
         ["plan", "-input=false", "-lock=false", "-no-color", f"-out={deployer.kept_plan.plan}"],
@@ -109,14 +109,14 @@ def test_a_plan_is_written_with_its_json_and_without_a_lock(deployer: Deployer, 
 @pytest.mark.parametrize("command", ["init", "plan", "show"])
 @pytest.mark.parametrize("keeps", [True, False])
 def test_a_failed_plan_is_reported_and_an_earlier_one_deleted(
-    deployer: Deployer, terraform: Terraform, said: list[str], command: str, *, keeps: bool
+    deployer: Deployer, terraform: Terraform, printed: list[str], command: str, *, keeps: bool
 ) -> None:
     deployer.plan()
     terraform.status, terraform.keeps_plan = {command: 1}, keeps
     if command == "show" and not keeps:
         terraform.status = {"plan": 1}
     assert deployer.plan() == 1
-    assert said[-1].startswith(
+    assert printed[-1].startswith(
         "there is no plan of vlille-dev that could be applied; what Terraform printed: "
     )
     # Terraform keeps a plan that failed half-way, and its JSON says so.
@@ -124,7 +124,7 @@ def test_a_failed_plan_is_reported_and_an_earlier_one_deleted(
 
 
 def test_replaced_artifacts_are_downloaded_beside_the_plan(
-    deployer: Deployer, terraform: Terraform, said: list[str], put: str
+    deployer: Deployer, terraform: Terraform, printed: list[str], put: str
 ) -> None:
     old = OLD | {"bucket": put}
     terraform.plan = {
@@ -147,15 +147,15 @@ def test_replaced_artifacts_are_downloaded_beside_the_plan(
     assert [(str(file.relative_to(deployer.kept_plan.before)), file.read_bytes()) for file in files] == [
         (OLD["source"], b"PK old")
     ]
-    assert len(said) == 2
-    assert said[1].startswith("the deployed collector/gone.zip cannot be compared: 404 ")
+    assert len(printed) == 2
+    assert printed[1].startswith("the deployed collector/gone.zip cannot be compared: 404 ")
 
 
 def test_a_plan_is_applied_once(deployer: Deployer, terraform: Terraform) -> None:
     deployer.plan()
-    terraform.asked.clear()
+    terraform.calls.clear()
     assert deployer.apply() == 0
-    assert terraform.asked == [["apply", "-input=false", "-no-color", "plan"]]
+    assert terraform.calls == [["apply", "-input=false", "-no-color", "plan"]]
     with pytest.raises(
         OperateError, match=r"^there is no plan of vlille-dev: run `make plan ENV=dev` first$"
     ):
@@ -177,10 +177,10 @@ def test_a_locked_state_can_be_planned_and_not_applied(
     lock = {"Operation": "OperationTypeApply", "Who": "ada@laptop", "Created": "2026-11-25T21:38:53Z"}
     requests.post(url, params=query, data=json.dumps(lock), timeout=30).raise_for_status()
     assert deployer.plan() == 0
-    terraform.asked.clear()
+    terraform.calls.clear()
     with pytest.raises(OperateError, match=r"is locked by ada@laptop .* run `make unlock ENV=dev`"):
         deployer.apply()
-    assert terraform.asked == []
+    assert terraform.calls == []
 
 
 def test_the_local_target_is_named_in_the_command_to_run(deployer: Deployer) -> None:

@@ -1,4 +1,4 @@
-"""What is left of vlille in a project: found service by service, told with what removes it."""
+"""Orphaned resources of a project: found service by service, reported with the command that deletes them."""
 
 import json
 from pathlib import Path
@@ -17,14 +17,14 @@ from operate.deployment.orphaned_resources import (
 from operate.errors import OperateError
 from operate.target import Target
 from tests.cdk.test_stack import SNAPSHOTS
-from tests.operate.conftest import Answer, Google, refusal
+from tests.operate.conftest import Google, Response, refusal
 
 pytestmark = pytest.mark.emulator
 
 
 @pytest.fixture
-def empty(google: Google, settings: Settings) -> dict[str, list[Answer]]:
-    """A project with nothing in it; a test puts other answers in place."""
+def empty(google: Google, settings: Settings) -> dict[str, list[Response]]:
+    """The responses of an empty project, which a test replaces."""
     parent, target = f"projects/{settings.project}", f"locations/{settings.region}"
     google.queues = {
         f"GET /dataproc/{parent}/regions/{settings.region}/clusters": [(200, {})],
@@ -56,22 +56,22 @@ STACK = {
 
 
 def test_an_empty_project_has_no_orphaned_resources(
-    google: Google, empty: dict[str, list[Answer]], cloud: Cloud, settings: Settings
+    google: Google, empty: dict[str, list[Response]], cloud: Cloud, settings: Settings
 ) -> None:
     assert find_orphaned_resources(cloud, settings, STACK) == []
     assert all(not left for left in empty.values())
-    assert {"project": [settings.project]} in [query for query, _ in google.asked]
+    assert {"project": [settings.project]} in [query for query, _ in google.received]
 
 
 def test_each_kind_is_found_and_foreign_resources_are_not(
-    google: Google, empty: dict[str, list[Answer]], cloud: Cloud, settings: Settings
+    google: Google, empty: dict[str, list[Response]], cloud: Cloud, settings: Settings
 ) -> None:
     """What the stack declares by its name, and beside it what Google Cloud created; not what the bootstrap made."""
     project, region = settings.project, settings.region
     parent, target = f"projects/{project}", f"projects/{project}/locations/{region}"
     mail = f"{project}.iam.gserviceaccount.com"
     alert = f"{parent}/alertPolicies/7"
-    google.answers = {
+    google.responses = {
         f"GET /pubsub/{parent}/topics/collect": (200, {}),
         f"GET /cloud_scheduler/{target}/jobs/copy": (200, {}),
         f"GET /big_query/{parent}/datasets/vlille": (200, {}),
@@ -218,7 +218,7 @@ def test_no_gcloud_command_is_advised_for_the_local_environment(settings: Settin
 
 
 def test_a_disabled_api_is_skipped_and_a_failed_list_is_reported(
-    empty: dict[str, list[Answer]], cloud: Cloud, settings: Settings
+    empty: dict[str, list[Response]], cloud: Cloud, settings: Settings
 ) -> None:
     disks = f"GET /compute/projects/{settings.project}/aggregated/disks"
     buckets = "GET /storage/b"

@@ -11,7 +11,7 @@ from cdk.settings import Ci, Settings
 from operate.cloud import Cloud, CredentialsError, connect
 from operate.deployment.prerequisites import NEEDS, find_missing_prerequisites
 from operate.state.bucket import ensure_bucket
-from tests.operate.conftest import NUMBER, Answer, Google, refusal
+from tests.operate.conftest import NUMBER, Google, Response, refusal
 
 pytestmark = pytest.mark.emulator
 
@@ -74,7 +74,7 @@ def test_a_new_project_has_all_prerequisites_of_a_bootstrap(
 
 
 @pytest.mark.parametrize(
-    ("name", "prints", "status", "told"),
+    ("name", "prints", "status", "expected"),
     [
         ("terraform", '{"terraform_version": "1.4.7"}', 0, "{}/terraform is version 1.4.7: " + INSTALL),
         ("terraform", '{"terraform_version": "0.15.5"}', 0, "{}/terraform is version 0.15.5: " + INSTALL),
@@ -100,10 +100,10 @@ def test_terraform(
     name: str,
     prints: str,
     status: int,
-    told: str | None,
+    expected: str | None,
 ) -> None:
     folder = program(name, prints, status)
-    assert check("outputs", path=folder) == ([told.format(folder)] if told else [])
+    assert check("outputs", path=folder) == ([expected.format(folder)] if expected else [])
 
 
 @pytest.mark.usefixtures("bucket")
@@ -113,15 +113,15 @@ def test_an_old_terraform_does_not_hide_a_recent_tofu(
     program("terraform", '{"terraform_version": "1.4.7"}')
     folder = program("tofu", '{"terraform_version": "1.9.0"}')
     assert check("deploy", path=folder) == []
-    [told] = check("deploy", path=folder, TERRAFORM_BINARY_NAME="terraform")
-    assert told.startswith(f"{folder}/terraform is version 1.4.7")
+    [expected] = check("deploy", path=folder, TERRAFORM_BINARY_NAME="terraform")
+    assert expected.startswith(f"{folder}/terraform is version 1.4.7")
     assert check("deploy", path=folder, TERRAFORM_BINARY_NAME="terragrunt") == [
         f"terragrunt is not on PATH: {INSTALL}"
     ]
 
 
-# (what is otherwise, command, sentences told; {0} is the project)
-Case = tuple[dict[str, Answer], str, list[str]]
+# (changed responses, command, expected messages; {0} is the project)
+Case = tuple[dict[str, Response], str, list[str]]
 CASES: list[Case] = [
     ({}, "deploy", [NO_BUCKET]),
     ({}, "outputs", [NO_BUCKET]),
@@ -178,20 +178,20 @@ CASES: list[Case] = [
 ]
 
 
-@pytest.mark.parametrize(("answers", "command", "told"), CASES)
+@pytest.mark.parametrize(("responses", "command", "expected"), CASES)
 def test_missing_prerequisites_in_the_cloud_are_reported(
     google: Google,
     check: Callable[..., list[str]],
     settings: Settings,
     *,
-    answers: dict[str, Answer],
+    responses: dict[str, Response],
     command: str,
-    told: list[str],
+    expected: list[str],
 ) -> None:
-    google.answers = {call.format(settings.project): answer for call, answer in answers.items()}
+    google.responses = {call.format(settings.project): response for call, response in responses.items()}
     found = check(command)
-    assert len(found) == len(told)
-    for sentence, begin in zip(found, told, strict=True):
+    assert len(found) == len(expected)
+    for sentence, begin in zip(found, expected, strict=True):
         assert sentence.startswith(begin.format(settings.project))
         assert "\n" not in sentence
 
@@ -219,7 +219,7 @@ def test_apis_of_ci_are_required_with_ci_only(
 ) -> None:
     google.enabled.discard("sts.googleapis.com")
     environ = google.variables | {"PATH": str(program())}
-    told = find_missing_prerequisites(
+    expected = find_missing_prerequisites(
         "deploy",
         replace(
             settings,
@@ -228,7 +228,7 @@ def test_apis_of_ci_are_required_with_ci_only(
         environ=environ,
         connect=lambda: connect(settings.project, environ),
     )
-    assert [sentence.split(": ")[1].split(";")[0] for sentence in told] == lacking
+    assert [sentence.split(": ")[1].split(";")[0] for sentence in expected] == lacking
 
 
 def test_without_credentials_no_api_is_called(
@@ -238,10 +238,10 @@ def test_without_credentials_no_api_is_called(
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     environ = google.variables | {"PATH": str(tmp_path), "GOOGLE_OAUTH_ACCESS_TOKEN": ""}
-    told = find_missing_prerequisites(
+    expected = find_missing_prerequisites(
         "deploy", settings, environ=environ, connect=lambda: connect(settings.project, environ)
     )
-    assert told == [
+    assert expected == [
         NO_TERRAFORM,
         f"there are no credentials: run `{LOGIN}`, or set GOOGLE_OAUTH_ACCESS_TOKEN",
     ]
@@ -252,14 +252,14 @@ def test_an_unreachable_server_is_reported_in_one_message(
     google: Google, check: Callable[..., list[str]], settings: Settings
 ) -> None:
     url = "http://127.0.0.1:9/v1/"
-    [told] = check("bootstrap", GOOGLE_RESOURCE_MANAGER_CUSTOM_ENDPOINT=url)
-    assert told.startswith("127.0.0.1:9 cannot be reached: the connection is refused; look at")
+    [expected] = check("bootstrap", GOOGLE_RESOURCE_MANAGER_CUSTOM_ENDPOINT=url)
+    assert expected.startswith("127.0.0.1:9 cannot be reached: the connection is refused; look at")
 
 
 def test_the_token_is_sent_and_its_rejection_reported(
     google: Google, cloud: Cloud, settings: Settings
 ) -> None:
-    google.answers[f"GET /v1/projects/{settings.project}"] = (401, {})
+    google.responses[f"GET /v1/projects/{settings.project}"] = (401, {})
     with pytest.raises(CredentialsError, match=LOGIN):
         cloud.call("GET", f"{cloud.endpoints.resource_manager}projects/{settings.project}")
     credentials: Any = cloud.session.credentials  # type: ignore[attr-defined]
@@ -271,13 +271,13 @@ def test_a_secret_needs_the_api_of_secret_manager(
     google: Google, settings: Settings, program: Callable[..., Path]
 ) -> None:
     environ = google.variables | {"PATH": str(program())}
-    told = find_missing_prerequisites(
+    expected = find_missing_prerequisites(
         "deploy",
         settings,
         environ=environ,
         connect=lambda: connect(settings.project, environ),
         secrets=True,
     )
-    assert told == [
+    assert expected == [
         f"not enabled in {settings.project}: secretmanager.googleapis.com; run `make bootstrap ENV=dev`"
     ]

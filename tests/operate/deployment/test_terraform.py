@@ -1,4 +1,4 @@
-"""cdktf-cli as it is run: what it is given, what its status becomes, whose a Ctrl-C is."""
+"""The calls of cdktf-cli: arguments and variables, exit status, and Ctrl-C."""
 
 import os
 import re
@@ -127,7 +127,7 @@ def test_terraform_runs_in_the_folder_of_the_stack(
 
 
 @pytest.mark.parametrize(
-    ("said", "fetched", "expected"),
+    ("message", "fetched", "expected"),
     [
         (
             "Error: Failed to query available provider packages",
@@ -148,7 +148,7 @@ def test_a_provider_that_cannot_be_fetched_is_reported_with_the_mirror(
     script: Callable[[str], Path],
     monkeypatch: pytest.MonkeyPatch,
     command: str,
-    said: str,
+    message: str,
     *,
     fetched: bool,
     expected: bool,
@@ -160,7 +160,7 @@ def test_a_provider_that_cannot_be_fetched_is_reported_with_the_mirror(
     program = folder / "terraform"
     program.write_text(
         '#!/bin/sh\n[ "$1" = version ] && echo \'{"terraform_version": "1.11.4"}\' && exit\n'
-        f'echo "{said}" >&2; exit 1\n'
+        f'echo "{message}" >&2; exit 1\n'
     )
     program.chmod(0o755)
     cdktf = terraform.Cdktf({"PATH": f"{folder}:{os.environ['PATH']}", "VLILLE_ENV": "dev"})

@@ -170,8 +170,8 @@ class FakeProvider(tf.provider.ProviderServicer):  # type: ignore[misc]
     def _identity(self, kind: str, state: State) -> str:
         if kind in self._ids:
             return str(self._ids[kind].format_map(state))
-        told = [state[name] for name in IDENTITY if state.get(name) and state[name] is not Unknown]
-        return "/".join(each if isinstance(each, str) else json.dumps(each) for each in told)
+        identifiers = [state[name] for name in IDENTITY if state.get(name) and state[name] is not Unknown]
+        return "/".join(each if isinstance(each, str) else json.dumps(each) for each in identifiers)
 
 
 def _block(block: Block) -> Any:

@@ -140,7 +140,7 @@ def test_the_newest_data_is_requested_without_and_with_an_identity(  # noqa: PLR
     expected: DashboardFacts,
 ) -> None:
     name = f"projects/{settings.project}/locations/{settings.region}/services/dashboard"
-    google.answers[f"GET /cloud_run_v2/{name}"] = (200, {"uri": f"{google.url}/dashboard"})
+    google.responses[f"GET /cloud_run_v2/{name}"] = (200, {"uri": f"{google.url}/dashboard"})
     google.queues["GET /dashboard/data/now.json"] = list(responses)
     assert observe_dashboard(cloud, settings, CLOUD, token) == expected
     assert google.queues["GET /dashboard/data/now.json"] == []
@@ -149,11 +149,11 @@ def test_the_newest_data_is_requested_without_and_with_an_identity(  # noqa: PLR
 @pytest.mark.emulator
 def test_a_missing_or_unreachable_dashboard_fails(google: Google, cloud: Cloud, settings: Settings) -> None:
     name = f"GET /cloud_run_v2/projects/{settings.project}/locations/{settings.region}/services/dashboard"
-    google.answers[name] = (404, {})
+    google.responses[name] = (404, {})
     assert observe_dashboard(cloud, settings, CLOUD, give_no_token) == Unavailable(
         "not found: run `make deploy ENV=dev`"
     )
-    google.answers[name] = (200, {"uri": "http://127.0.0.1:1"})
+    google.responses[name] = (200, {"uri": "http://127.0.0.1:1"})
     assert observe_dashboard(cloud, settings, CLOUD, give_no_token) == Unavailable(
         "http://127.0.0.1:1 does not respond: the connection is refused"
     )

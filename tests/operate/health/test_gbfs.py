@@ -1,4 +1,4 @@
-"""Which GBFS systems are named by `make smoke`, and what is said of them."""
+"""Which GBFS systems `make smoke` lists, and its finding for each."""
 
 import json
 from dataclasses import replace
@@ -84,12 +84,12 @@ def test_without_gbfs_there_is_no_result() -> None:
     ("facts", "what", "found"),
     [
         (
-            with_a(replace(WELL, answered=ago(20), error="status 503, expected 200")),
+            with_a(replace(WELL, last_success=ago(20), error="status 503, expected 200")),
             "GBFS broken",
             "a since 2026-11-24 11:40 UTC (status 503, expected 200)",
         ),
         (
-            with_a(replace(WELL, answered=None, error="no complete response within 5.0 s")),
+            with_a(replace(WELL, last_success=None, error="no complete response within 5.0 s")),
             "GBFS broken",
             "a for 2 days or more (no complete response within 5.0 s)",
         ),
@@ -109,19 +109,19 @@ def test_without_gbfs_there_is_no_result() -> None:
     ],
 )
 def test_an_unhealthy_system_is_named_with_the_time(facts: GbfsFacts, what: str, found: str) -> None:
-    told = lines(facts)
-    assert [line.found for line in told if line.what == what] == [found]
-    assert [line.what for line in told if line.wrong] == []
-    assert told[1].found == f"7 of 8 are healthy; 1 {what.partition(' ')[2]}"
+    messages = lines(facts)
+    assert [line.found for line in messages if line.what == what] == [found]
+    assert [line.what for line in messages if line.wrong] == []
+    assert messages[1].found == f"7 of 8 are healthy; 1 {what.partition(' ')[2]}"
 
 
 @pytest.mark.unit
 @pytest.mark.parametrize(
     "polled",
     [
-        replace(WELL, answered=ago(14)),
+        replace(WELL, last_success=ago(14)),
         replace(WELL, last_updated=None),  # all unchanged for two days
-        replace(WELL, newest=ago(50), answered=ago(50), last_updated=ago(100), ttl=timedelta(hours=1)),
+        replace(WELL, newest=ago(50), last_success=ago(50), last_updated=ago(100), ttl=timedelta(hours=1)),
     ],
 )
 def test_tolerated_states_pass(polled: Polled) -> None:
@@ -130,9 +130,9 @@ def test_tolerated_states_pass(polled: Polled) -> None:
 
 @pytest.mark.unit
 def test_a_quarter_of_the_systems_fails_and_only_some_are_named() -> None:
-    broken = replace(WELL, answered=ago(40), error="x")
-    told = lines(GbfsFacts(dict.fromkeys(IDS, broken), FACTS.known))
-    assert [line.what for line in told if line.wrong] == ["GBFS systems", "GBFS broken"]
+    broken = replace(WELL, last_success=ago(40), error="x")
+    messages = lines(GbfsFacts(dict.fromkeys(IDS, broken), FACTS.known))
+    assert [line.what for line in messages if line.wrong] == ["GBFS systems", "GBFS broken"]
     many = tuple(system(f"s{number:02d}") for number in range(10))
     facts = GbfsFacts({each.system_id: broken for each in many}, {})
     [*_, line] = judge_gbfs(facts, replace(DEV, gbfs_systems=many), CLOUD, NOW)
@@ -157,14 +157,14 @@ def test_missing_ticks_fail() -> None:
 def test_the_queries_contain_dataset_and_time(google: Google, cloud: Cloud) -> None:
     call = f"POST /big_query/projects/{google.project}/queries"
 
-    def answer(*rows: tuple[str | None, ...]) -> tuple[int, dict[str, object]]:
+    def make_response(*rows: tuple[str | None, ...]) -> tuple[int, dict[str, object]]:
         return 200, {"jobComplete": True, "rows": [{"f": [{"v": cell} for cell in row]} for row in rows]}
 
     moment = NOW.replace(second=0)
     seconds = str(int(moment.timestamp()))
     google.queues[call] = [
-        answer(("a", seconds, seconds, None, "60", ""), ("b", seconds, None, None, "0", "gone")),
-        answer(("a", seconds, "", "1"), ("b", seconds, "status 404", "0")),
+        make_response(("a", seconds, seconds, None, "60", ""), ("b", seconds, None, None, "0", "gone")),
+        make_response(("a", seconds, "", "1"), ("b", seconds, "status 404", "0")),
     ]
     assert observe_gbfs(cloud, replace(DEV, project=google.project), CLOUD, NOW) == GbfsFacts(
         {
@@ -173,7 +173,7 @@ def test_the_queries_contain_dataset_and_time(google: Google, cloud: Cloud) -> N
         },
         {"a": Known(moment, None, True), "b": Known(moment, "status 404", False)},
     )
-    google.answers[call] = (403, {"error": {"message": "no"}})
+    google.responses[call] = (403, {"error": {"message": "no"}})
     assert isinstance(observe_gbfs(cloud, replace(DEV, project=google.project), CLOUD, NOW), Unavailable)
 
 

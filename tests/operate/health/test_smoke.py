@@ -1,4 +1,4 @@
-"""What is said of what a system tells of itself: facts in, sentences out."""
+"""The findings of `make smoke` for the facts that were observed."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -238,7 +238,7 @@ def test_a_failed_check_says_what_to_do(changed: dict[str, Any], wrong: dict[str
 
 
 @pytest.mark.parametrize(
-    ("refused", "target", "said"),
+    ("refused", "target", "expected"),
     [
         (ApiError(404, "", "gone"), CLOUD, "not found: run `make deploy ENV=dev`"),
         (
@@ -254,8 +254,8 @@ def test_a_failed_check_says_what_to_do(changed: dict[str, Any], wrong: dict[str
         (ApiError(403, "", "no"), CLOUD, "the request failed (403 no): fix the cause, then run this again"),
     ],
 )
-def test_a_failed_call_is_explained(refused: ApiError, target: Target, said: str) -> None:
-    assert explain_error(refused, target) == said
+def test_a_failed_call_is_explained(refused: ApiError, target: Target, expected: str) -> None:
+    assert explain_error(refused, target) == expected
 
 
 def test_vlille_local_selects_the_local_environment() -> None:

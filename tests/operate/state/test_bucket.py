@@ -74,15 +74,15 @@ def test_a_second_time_changes_nothing(google: Google, cloud: Cloud, settings: S
     assert not [call for call in google.calls if call.startswith("PATCH")]
 
 
-@pytest.mark.parametrize(("changed", "told"), WRONG, ids=[case[1] for case in WRONG])
+@pytest.mark.parametrize(("changed", "message"), WRONG, ids=[case[1] for case in WRONG])
 def test_a_different_configuration_is_corrected(
-    google: Google, cloud: Cloud, settings: Settings, changed: dict[str, Any], told: str
+    google: Google, cloud: Cloud, settings: Settings, changed: dict[str, Any], message: str
 ) -> None:
     make(cloud, settings)
     right = json.loads(json.dumps(google.buckets[f"{settings.project}-tfstate"]))
     google.buckets[f"{settings.project}-tfstate"] |= changed
-    assert make(cloud, settings) == f"the state bucket {settings.project}-tfstate was corrected: {told}"
-    if told == "labelled":
+    assert make(cloud, settings) == f"the state bucket {settings.project}-tfstate was corrected: {message}"
+    if message == "labelled":
         right["labels"]["team"] = "bikes"  # somebody else's label stays
     assert google.buckets[f"{settings.project}-tfstate"] == right
 
@@ -118,7 +118,7 @@ def test_a_public_bucket_is_refused(google: Google, cloud: Cloud, settings: Sett
 
 
 @pytest.mark.parametrize(
-    ("call", "answer", "error", "words"),
+    ("call", "response", "error", "words"),
     [
         (
             "GET /storage/v1/b/{}",
@@ -147,11 +147,11 @@ def test_a_bucket_that_cannot_be_read_is_reported(
     settings: Settings,
     *,
     call: str,
-    answer: Any,
+    response: Any,
     error: type[Exception],
     words: str,
 ) -> None:
-    google.answers[call.format(f"{settings.project}-tfstate")] = answer
+    google.responses[call.format(f"{settings.project}-tfstate")] = response
     with pytest.raises(error, match=words):
         make(cloud, settings)
 
@@ -238,12 +238,12 @@ def test_a_damaged_state_is_reported_with_its_replacement(
         }
         with pytest.raises(DamagedStateError) as caught:
             read_states(cloud.storage, bucket)
-        told = str(caught.value)
-        assert told.startswith(
+        message = str(caught.value)
+        assert message.startswith(
             f"the state of vlille-dev is damaged: gs://{bucket.name}/{name} is not a state of Terraform ("
         )
-        assert told.endswith(words)
-        assert "\n" not in told
+        assert message.endswith(words)
+        assert "\n" not in message
 
 
 @pytest.mark.parametrize(

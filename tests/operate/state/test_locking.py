@@ -26,20 +26,22 @@ LOCK = {
     "Who": "ada@laptop",
     "Created": "2026-11-25T21:38:53.523431863Z",
 }
-TOLD = "the state of vlille-dev is locked by ada@laptop at 2026-11-25 21:38 UTC, for apply"
+LOCK_MESSAGE = "the state of vlille-dev is locked by ada@laptop at 2026-11-25 21:38 UTC, for apply"
 NAME = "vlille-dev/default.tflock"
 Put = Callable[..., None]
 
 
 @pytest.fixture
-def said() -> list[str]:
+def printed() -> list[str]:
     return []
 
 
 @pytest.fixture
-def locking(cloud: Cloud, settings: Settings, said: list[str]) -> Locking:
+def locking(cloud: Cloud, settings: Settings, printed: list[str]) -> Locking:
     ensure_bucket(cloud.storage, settings, NUMBER)
-    return Locking(settings, cloud, Target("dev"), said.append, lock_seconds=120, sleep=lambda _seconds: None)
+    return Locking(
+        settings, cloud, Target("dev"), printed.append, lock_seconds=120, sleep=lambda _seconds: None
+    )
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def lock_id(cloud: Cloud, settings: Settings) -> str:
 
 
 def test_a_lock_is_waited_for_and_its_holder_reported(
-    locking: Locking, put_state: Put, release: Callable[[], None], said: list[str]
+    locking: Locking, put_state: Put, release: Callable[[], None], printed: list[str]
 ) -> None:
     put_state(NAME, LOCK)
     waits: list[float] = []
@@ -68,20 +70,20 @@ def test_a_lock_is_waited_for_and_its_holder_reported(
 
     replace(locking, sleep=sleep).wait_until_free("vlille-dev")
     assert waits == [5.0] * 3
-    assert said == [
-        f"{TOLD}; if that was killed, press Ctrl-C and run `make unlock ENV=dev`: waiting until that is done, "
+    assert printed == [
+        f"{LOCK_MESSAGE}; if that was killed, press Ctrl-C and run `make unlock ENV=dev`: waiting until that is done, "
         "for up to 2 minutes"
     ]
 
 
-def test_the_wait_for_a_lock_times_out(locking: Locking, put_state: Put, said: list[str]) -> None:
+def test_the_wait_for_a_lock_times_out(locking: Locking, put_state: Put, printed: list[str]) -> None:
     put_state(NAME, LOCK)
     with pytest.raises(OperateError) as caught:
         locking.wait_until_free("vlille-dev")
     assert str(caught.value) == (
-        f"{TOLD}: wait until that is done; if it was killed, run `make unlock ENV=dev`, then this again"
+        f"{LOCK_MESSAGE}: wait until that is done; if it was killed, run `make unlock ENV=dev`, then this again"
     )
-    assert len(said) == 1
+    assert len(printed) == 1
 
 
 def test_a_command_of_this_machine_that_ended_is_not_waited_for(locking: Locking, put_state: Put) -> None:
@@ -107,7 +109,8 @@ def test_the_later_of_two_deploys_is_told_who_holds_the_lock(locking: Locking, p
     with pytest.raises(OperateError) as caught:
         locking.check_remaining_lock("deploy", "vlille-dev", 1)
     assert (
-        str(caught.value) == f"{TOLD}, which came first: wait until that is done, then run this deploy again"
+        str(caught.value)
+        == f"{LOCK_MESSAGE}, which came first: wait until that is done, then run this deploy again"
     )
     locking.check_remaining_lock("deploy", "vlille-dev", 0)  # it was done before the other began
 
@@ -125,30 +128,30 @@ def test_a_killed_terraform_is_reported_although_cdktf_succeeds(
         locking.check_remaining_lock("deploy", "vlille-dev", status)
 
 
-@pytest.mark.parametrize("answer", ["", "yes", "y", "17", "ID", " ID \n"])
+@pytest.mark.parametrize("typed", ["", "yes", "y", "17", "ID", " ID \n"])
 def test_a_lock_is_released_only_by_its_own_id(
-    locking: Locking, cloud: Cloud, settings: Settings, put_state: Put, *, said: list[str], answer: str
+    locking: Locking, cloud: Cloud, settings: Settings, put_state: Put, *, printed: list[str], typed: str
 ) -> None:
     put_state(NAME, LOCK)
     id_ = lock_id(cloud, settings)
     questions: list[str] = []
 
-    def ask(question: str) -> str:
+    def read_input(question: str) -> str:
         questions.append(question)
-        return answer.replace("ID", id_)
+        return typed.replace("ID", id_)
 
-    one, is_released = replace(locking, ask=ask), "ID" in answer
+    one, is_released = replace(locking, read_input=read_input), "ID" in typed
     assert one.unlock() == int(not is_released)
     assert questions == [f"If you are certain that this command has ended, type the lock's ID {id_}: "]
     bucket = cloud.storage.bucket(settings.bucket("tfstate"))
     assert bucket.blob(NAME).exists() is not is_released
-    assert said[0] == TOLD.replace(" is ", " was ")
+    assert printed[0] == LOCK_MESSAGE.replace(" is ", " was ")
     if is_released:
-        assert said[-1].endswith("the next `make deploy ENV=dev` imports what that command created")
+        assert printed[-1].endswith("the next `make deploy ENV=dev` imports what that command created")
         assert one.unlock() == 0
-        assert said[-1] == "no state of dev is locked"
+        assert printed[-1] == "no state of dev is locked"
     else:
-        assert said[-1] == f"the lock was kept: the ID {id_} was not typed"
+        assert printed[-1] == f"the lock was kept: the ID {id_} was not typed"
 
 
 def test_a_lock_is_not_released_while_its_holder_runs(
@@ -159,13 +162,13 @@ def test_a_lock_is_not_released_while_its_holder_runs(
     with pytest.raises(
         OperateError, match=r"^the lock was kept: it wrote the state \d+ s ago; wait until it ends"
     ):
-        replace(locking, ask=lambda _question: lock_id(cloud, settings)).unlock()
+        replace(locking, read_input=lambda _question: lock_id(cloud, settings)).unlock()
 
 
 @pytest.mark.parametrize("content", ["", [], {}, {"Who": 1, "Operation": None, "Created": "yesterday"}])
 def test_an_unreadable_lock_is_a_lock(
-    locking: Locking, put_state: Put, said: list[str], content: Any
+    locking: Locking, put_state: Put, printed: list[str], content: Any
 ) -> None:
     put_state(NAME, content)
     assert locking.unlock() == 1
-    assert said[0].startswith("the state of vlille-dev was locked by an unknown user at ")
+    assert printed[0].startswith("the state of vlille-dev was locked by an unknown user at ")

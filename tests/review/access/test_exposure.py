@@ -179,7 +179,7 @@ def test_an_authoritative_binding_names_the_members_of_the_plan_that_lose_the_ro
     found = review_changes(*held, change("google_project_iam_binding.x", None, binding)).findings
     (ending,) = [each for each in found if "authoritative" in each.sentence]
     assert ending.severity.label == STOPS
-    assert ending.undo == "no"
+    assert ending.recovery == "no"
     assert "b@p.iam" in ending.sentence
     assert "a@p.iam" not in ending.sentence
 

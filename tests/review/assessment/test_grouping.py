@@ -117,7 +117,7 @@ def test_an_import_that_changes_is_one_row() -> None:
     assert strip_markup(found[0].sentence) == (
         "is updated in place: labels.a: 1 → 2; it is imported by this plan (projects/p/topics/t)"
     )
-    assert found[0].undo.startswith("with a removed block")
+    assert found[0].recovery.startswith("with a removed block")
 
 
 @pytest.mark.parametrize("action", ["update", "no-op"])

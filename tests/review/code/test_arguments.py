@@ -99,7 +99,7 @@ def test_a_job_that_runs_once_cannot_be_reverted() -> None:
         for each in review_changes(change("google_dataproc_job.x", None, job)).findings
         if each.kind.value == "code"
     ]
-    assert [each.undo for each in found] == ["no"]
+    assert [each.recovery for each in found] == ["no"]
     assert "runs once" in strip_markup(found[0].sentence)
 
 

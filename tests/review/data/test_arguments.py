@@ -153,11 +153,11 @@ def test_each_finding_says_how_it_can_be_reverted() -> None:
     """Reverting an import would delete; a forgotten resource is imported again; an action cannot be reverted."""
     values = {"name": "t"}
     imported = review_changes(change("google_pubsub_topic.t", values, values, "no-op", importing={"id": "t"}))
-    assert [each.undo for each in imported.findings] == [
+    assert [each.recovery for each in imported.findings] == [
         "with a removed block: reverting the import would delete it"
     ]
     forgotten = review_changes(change("google_pubsub_topic.t", values, None, "forget"))
-    assert forgotten.findings[0].undo.startswith("by importing it again")
+    assert forgotten.findings[0].recovery.startswith("by importing it again")
     for found in (imported, forgotten):
         undone = list(answer_questions(found))[-1]
         assert undone.verdict is Verdict.NO

@@ -243,7 +243,7 @@ def test_dependents_deleted_with_a_resource_are_named() -> None:
 
 def test_creating_a_resource_that_acts_on_data_is_reported() -> None:
     found = review_changes(change("google_storage_batch_operations_job.j", None, {"job_id": "j"}))
-    assert (found.findings[0].severity, found.findings[0].undo) == (Severity.POSSIBLE_LOSS, "no")
+    assert (found.findings[0].severity, found.findings[0].recovery) == (Severity.POSSIBLE_LOSS, "no")
 
 
 def test_json_has_the_answers() -> None:

@@ -64,7 +64,7 @@ def send_and_wait(
     return operation
 
 
-def says(url: str) -> str:
+def fetch_text(url: str) -> str:
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=20) as response:
         return str(response.read().decode())
 
@@ -77,16 +77,16 @@ def test_a_function_keeps_its_url_when_it_is_deployed_again(
     )
     url = made["response"]["url"]
     ingress = environment.service(Ingress)
-    assert (says(ingress.open_user_proxy(url)), made["response"]["state"]) == ("one", "ACTIVE")
+    assert (fetch_text(ingress.open_user_proxy(url)), made["response"]["state"]) == ("one", "ACTIVE")
     with pytest.raises(urllib.error.HTTPError, match="403"):
-        says(url)
+        fetch_text(url)
     mask = {"updateMask": "serviceConfig"}
     again = send_and_wait(plane, "PATCH", NAME, mask, function(environment, "f-1.zip", "two"))
-    assert (again["response"]["url"], says(ingress.open_user_proxy(url))) == (url, "two")
+    assert (again["response"]["url"], fetch_text(ingress.open_user_proxy(url))) == (url, "two")
     send_and_wait(plane, "DELETE", NAME, {}, {})
     assert environment.supervisor.processes == []
     with pytest.raises(OSError, match="refused"):
-        says(url)
+        fetch_text(url)
 
 
 def test_an_archive_that_does_not_start_fails_with_its_reason_and_creates_nothing(

@@ -1,4 +1,4 @@
-"""Bootstrap and its undo: the state bucket, the bootstrap stack and the identity pool of CI."""
+"""Bootstrap and unbootstrap: the state bucket, the bootstrap stack and the identity pool of CI."""
 
 import json
 from collections.abc import Callable
@@ -68,8 +68,8 @@ def test_a_deleted_identity_pool_is_undeleted_and_imported(
         f"{kind}.{name}": p for (kind, n), p in zip(CI_RESOURCES.items(), found, strict=True) for name in n
     }
     adopted = {address: name for address, name in addresses.items() if found[name]}
-    told = [json.loads(each["VLILLE_ADOPT"]) for each in cdktf.variables if each]
-    assert told == ([{settings.bootstrap_stack: adopted}] if adopted else [])
+    adoptions = [json.loads(each["VLILLE_ADOPT"]) for each in cdktf.variables if each]
+    assert adoptions == ([{settings.bootstrap_stack: adopted}] if adopted else [])
     assert [call for call in google.calls if call.startswith("POST /v1")] == [
         f"POST /v1/{path}{rest}:undelete" for rest in undeleted
     ]
@@ -98,10 +98,10 @@ def test_unbootstrap_destroys_the_stack_and_then_the_bucket(
     assert deployer.unbootstrap() == 0
     assert cdktf.runs[1:] == [["destroy", "vlille-dev-bootstrap"]]
     assert (there, google.buckets) == ([[f"{settings.project}-tfstate"]], {})
-    # Once more: there is nothing to undo, and that is no error.
+    # Once more: there is nothing to remove, and that is no error.
     assert deployer.unbootstrap() == 0
     assert len(cdktf.runs) == 2
-    assert messages[-1] == f"the state bucket {settings.project}-tfstate does not exist: nothing to undo"
+    assert messages[-1] == f"the state bucket {settings.project}-tfstate does not exist: nothing to remove"
 
 
 def test_unbootstrap_is_refused_while_the_environment_is_deployed(
@@ -130,7 +130,7 @@ def test_unbootstrap_is_refused_for_a_bucket_of_another_project(
 def test_the_bucket_is_kept_while_the_bootstrap_stack_exists(
     google: Google, deployer: Deployer, cdktf: FakeCdktf, put_state: Callable[..., None], status: int
 ) -> None:
-    """Whoever answers "no" to Terraform, or meets an error, keeps the state of what is still there."""
+    """After a "no" at Terraform's prompt, or an error, the user keeps the state of what is still there."""
     deployer.bootstrap()
     put_state("vlille-dev-bootstrap/default.tfstate", state_of(TOPIC))
     cdktf.status = status

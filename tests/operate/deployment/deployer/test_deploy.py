@@ -81,7 +81,7 @@ def test_resources_in_no_state_are_imported_by_plans_only(
         "resource": {"google_pubsub_topic": {"topic": {"name": "collect"}, "dead": {"name": "collect-dead"}}}
     }
     name = f"projects/{settings.project}/topics/collect-dead"
-    google.answers[f"GET /pubsub/{name}"] = 200, {"name": name}
+    google.responses[f"GET /pubsub/{name}"] = 200, {"name": name}
     cdktf.variables.clear()
     assert deployer.run_cdktf("deploy") == 0
     lost = {"VLILLE_ADOPT": json.dumps({"vlille-dev": {"google_pubsub_topic.dead": name}})}
@@ -116,25 +116,25 @@ def test_a_destroy_reports_what_still_exists(
     put_state("vlille-dev/default.tfstate", state_of(TOPIC))
     cdktf.stack = {"resource": {"google_pubsub_topic": {"topic": {"name": "collect"}}}}
     topic = f"projects/{settings.project}/topics/collect"
-    google.answers[f"GET /pubsub/{topic}"] = 200, {"name": topic}
-    google.answers |= empty_project(settings.project, settings.region)
+    google.responses[f"GET /pubsub/{topic}"] = 200, {"name": topic}
+    google.responses |= empty_project(settings.project, settings.region)
     cdktf.does = lambda: put_state("vlille-dev/default.tfstate", state_of())
     with pytest.raises(
         OperateError, match=r"still has 1 resources of vlille:\n  topic collect: `gcloud pubsub topics del"
     ):
         deployer.destroy()
-    # What Google Cloud created beside it is told, and is no failure.
+    # Resources that Google Cloud created itself are reported, and are no failure.
     put_state("vlille-dev/default.tfstate", state_of(TOPIC))
-    google.answers[f"GET /pubsub/{topic}"] = refusal(404, "gone")
-    google.answers["GET /storage/b"] = 200, {"items": [{"name": "gcf-v2-sources-1-europe-west1"}]}
+    google.responses[f"GET /pubsub/{topic}"] = refusal(404, "gone")
+    google.responses["GET /storage/b"] = 200, {"items": [{"name": "gcf-v2-sources-1-europe-west1"}]}
     assert deployer.destroy() == 0
     assert messages[-1].startswith(
         "bucket gcf-v2-sources-1-europe-west1, which Google Cloud created beside the stack"
     )
-    # Whoever answers "no" keeps the state, and is told nothing.
+    # After a "no" the state is kept, and nothing is reported.
     put_state("vlille-dev/default.tfstate", state_of(TOPIC))
     cdktf.does = lambda: None
-    google.answers[f"GET /pubsub/{topic}"] = 200, {"name": topic}
+    google.responses[f"GET /pubsub/{topic}"] = 200, {"name": topic}
     assert deployer.destroy() == 0
 
 
