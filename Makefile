@@ -45,14 +45,14 @@ help: | options ## this list
 	@echo "           SOURCE=gs://old-files  DRY_RUN=1  MOVE=1  FORMAT=parquet|csv  BEFORE=stacks  AFTER=stacks  PYTHON=python3.13"
 	@echo "  docs/reference/commands.md has the options of each target, and what they accept"
 
-# --- the system on this machine -------------------------------------------------------------------
+# --- the local environment ------------------------------------------------------------------------
 
 .PHONY: demo
-demo: $(READY) ## run the stack on this machine: TICKS simulated minutes, then a night
+demo: $(READY) ## run the stack locally: TICKS simulated minutes, then a night
 	@$(RUN) demo
 
 .PHONY: up
-up: $(READY) ## run it on this machine in real time until Ctrl-C
+up: $(READY) ## run it locally in real time until Ctrl-C
 	@$(RUN) up
 
 .PHONY: down
@@ -116,7 +116,7 @@ signin: ## refuse if a job's variables for Google Cloud are not set
 smoke open run pause resume logs orphans backfill: $(READY)
 smoke: ## check whether the deployed ENV collects; print what is wrong, and what to do
 	@$(RUN) smoke
-open: ## open the private dashboard of ENV in a browser, through a proxy on this machine
+open: ## open the private dashboard of ENV in a browser, through a local proxy
 	@$(RUN) open
 run: ## start a job now: JOB=collect|copy|batch, with [gbfs] gbfs-collect|gbfs-discover
 	@$(RUN) run

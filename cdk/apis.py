@@ -38,5 +38,5 @@ def list_needed_apis(*, ci: bool, budget: bool = False, secrets: bool = False) -
 
 
 def needs_secrets(feed: Feed, systems: Iterable[CollectedSystem]) -> bool:
-    """Tell whether a request of the feed or of a GBFS system needs a secret."""
+    """Return whether a request of the feed or of a GBFS system needs a secret."""
     return bool(feed.secrets or list_secrets(systems))

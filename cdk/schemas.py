@@ -43,7 +43,9 @@ def build_environment_schema(page: str) -> Schema:
         for key, decides, written in ROW.findall(part):
             above = accepted = written.replace("as above", above)
             path = [*([section[1]] if section else []), *key.split(".")]
-            _describe(root, definitions, path, f"{_plain(decides)}; accepted: {_plain(accepted)}")
+            _describe(
+                root, definitions, path, f"{_strip_markdown(decides)}; accepted: {_strip_markdown(accepted)}"
+            )
     return {
         "$schema": DIALECT,
         "title": "An environment of vlille",
@@ -55,7 +57,7 @@ def build_environment_schema(page: str) -> Schema:
 def build_source_schema(page: str) -> Schema:
     """Return the schema of sources/*/source.toml, with the descriptions of `page`, the text of docs/feeds.md."""
     described = {
-        name.strip("[]"): _plain(meaning)
+        name.strip("[]"): _strip_markdown(meaning)
         for names, meaning in FEED_ROW.findall(page)
         for name in re.findall(r"`([^`]+)`", names)
     }
@@ -89,22 +91,22 @@ def render_all() -> dict[str, str]:
 def _describe(root: Schema, definitions: Mapping[str, Schema], path: list[str], text: str) -> None:
     """Add a description to the property at `path`, through references to other definitions."""
     *sections, key = path
-    place = root
+    node = root
     for section in sections:
-        alternatives = place["properties"].get(section, {})
+        alternatives = node["properties"].get(section, {})
         references = [each["$ref"] for each in alternatives.get("anyOf", [alternatives]) if "$ref" in each]
         if len(references) != 1:  # a table whose keys are the user's own
             return
-        place = definitions[references[0].rpartition("/")[2]]
-    if key in place["properties"]:
-        place["properties"][key]["description"] = text
+        node = definitions[references[0].rpartition("/")[2]]
+    if key in node["properties"]:
+        node["properties"][key]["description"] = text
 
 
 def _untitled(schema: Schema) -> Schema:
     return {key: value for key, value in schema.items() if key != "title"}
 
 
-def _plain(text: str) -> str:
+def _strip_markdown(text: str) -> str:
     """Return the plain text of Markdown."""
     return re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", text.replace("**", ""))
 

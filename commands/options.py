@@ -60,7 +60,7 @@ DESCRIPTIONS: dict[str, str] = {
     "SOURCE": "the bucket of old files to archive",
     "DRY_RUN": "prints what the command would do and cost, and does nothing",
     "MOVE": "deletes each old file once its days are rebuilt",
-    "YES": "answers the confirmation",
+    "YES": "skips the confirmation",
     "OPEN": "keeps the dashboard open at the end, until Ctrl-C",
     "SECONDS": "how long to simulate",
     "FIRST_SEED": "the seed of the first simulated history",
@@ -195,7 +195,7 @@ def check_option(name: str, value: str, project: Project) -> None:
 
 
 def needs_environment(target: str, *, local: bool) -> bool:
-    """Tell whether ENV is required: for a target that changes something outside this machine."""
+    """Return whether ENV is required: for a target that changes something outside this host."""
     return bool(TARGETS[target].changes) and not local
 
 
@@ -287,7 +287,7 @@ def _read_workflow_options(accepted: Iterable[str], environ: Mapping[str, str]) 
 
 
 def is_workflow(environ: Mapping[str, str]) -> bool:
-    """Tell whether this runs in a job of GitHub's workflows."""
+    """Return whether this runs in a job of GitHub's workflows."""
     return environ.get("GITHUB_ACTIONS") == "true"
 
 

@@ -50,7 +50,7 @@ class Runner:
         return Runner(self.root, {**self.environ, **variables})
 
     def with_local_cloud(self, options: Options) -> "Runner":
-        """Start the local environment, and return a runner whose API calls it answers. Raises SystemExit."""
+        """Start the local environment, and return a runner whose API calls go to it. Raises SystemExit."""
         words = [str(self.root / PYTHON), "-m", "local", "cloud", "--detached", *format_run_options(options)]
         for name in ("SPEED", "FAULT"):
             words += [f"--{name.lower()}={options[name]}"] if name in options else []
@@ -83,7 +83,7 @@ def format_run_options(options: Options) -> list[str]:
     return words
 
 
-# --- the system on this machine -------------------------------------------------------------------
+# --- the local environment -----------------------------------------------------------------------
 
 
 def _demo(target: str, options: Options, runner: Runner) -> int:

@@ -16,9 +16,9 @@ def parse_typed_options(text: str) -> list[tuple[str, str]]:
     """
     found = []
     for word in re.findall(r"(?:\\.|[^\\ ])+", text, re.DOTALL):
-        plain = re.sub(r"\\(.)|\$\$", lambda match: match[1] or "$", word, flags=re.DOTALL)
-        match = ASSIGNMENT.fullmatch(plain)
+        unescaped = re.sub(r"\\(.)|\$\$", lambda match: match[1] or "$", word, flags=re.DOTALL)
+        match = ASSIGNMENT.fullmatch(unescaped)
         if match is None or match["operator"] != "=":
-            raise UsageError(f"{quote_value(plain)}: type an option as NAME=value, such as ENV=dev")
+            raise UsageError(f"{quote_value(unescaped)}: type an option as NAME=value, such as ENV=dev")
         found.append((match["name"], match["value"]))
     return found

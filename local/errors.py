@@ -105,7 +105,7 @@ class ProcessError(LocalError):
     """A child process ended early or did not become ready.
 
     `log` is the file with full output, of which this start wrote what follows `begin`. `fault` says what the
-    host refused, or is None where the output does not tell; then the message quotes the end of the output.
+    host refused, or is None if the output does not contain the reason; then the message quotes the end of the output.
 
     What to do: read the log file that the message names; it holds the whole output of the process.
     """
@@ -189,7 +189,7 @@ KILLED = "signal SIGKILL"
 
 
 def find_host_fault(what: str, text: str) -> str | None:
-    """Return why the host made a program end and what to do about it, or None where the output does not tell.
+    """Return why the host ended a program and what to do about it, or None if the output does not contain the reason.
 
     `what` is how it ended, `text` the end of its output. The kernel ends a program with SIGKILL when memory runs out.
     """

@@ -35,7 +35,7 @@ from operate.state.locking import Locking
 from operate.target import Target
 
 ROOT = Path(__file__).resolve().parents[1]
-STOPPED = 130  # as a shell tells of a program that Ctrl-C ended
+STOPPED = 130  # the status that a shell reports for a program that Ctrl-C ended
 
 
 def main(
@@ -95,7 +95,7 @@ def _execute(
     if TERRAFORM in NEEDS[command]:
         variables["TERRAFORM_BINARY_NAME"] = str(terraform.find_terraform(environ).program)
     report = functools.partial(print, flush=True)
-    locking = Locking(settings, clients(), target, report, read_input=_read_answer, environ=environ)
+    locking = Locking(settings, clients(), target, report, read_input=_read_line, environ=environ)
     if command == "unlock":
         return locking.unlock()
     deployer = Deployer(
@@ -110,7 +110,7 @@ def _execute(
     return _run_deployment_command(deployer, command)
 
 
-def _read_answer(question: str) -> str:
+def _read_line(question: str) -> str:
     """Return one line of standard input, "" at its end."""
     try:
         return input(question)

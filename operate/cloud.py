@@ -41,14 +41,14 @@ class CredentialsError(OperateError):
 
 
 class UnreachableError(OperateError):
-    """No Google Cloud API can be reached from this machine; credentials and project are not the cause.
+    """No Google Cloud API can be reached from this host; credentials and project are not the cause.
 
-    What to do: check the network connection, proxy and firewall of this machine.
+    What to do: check the network connection, proxy and firewall of this host.
     """
 
     def __init__(self, host: str, error: BaseException) -> None:
         super().__init__(
-            f"{host} cannot be reached: {describe_connection(error)}; look at this machine's connection and proxy "
+            f"{host} cannot be reached: {describe_connection(error)}; check this host's connection and proxy "
             "(HTTPS_PROXY), then run this again"
         )
 

@@ -37,9 +37,9 @@ def parse(words: Sequence[str] | None, environ: Mapping[str, str] = os.environ) 
             help=f"a file of environments/ ({DEFAULT_ENVIRONMENT}, where nothing is changed)",
         )
         if name in ("bootstrap", "deploy", "destroy"):
-            command.add_argument("--auto-approve", action="store_true", help="do not ask first")
+            command.add_argument("--auto-approve", action="store_true", help="skip the confirmation")
         if name == "bootstrap":
-            command.add_argument("--undo", action="store_true", help="destroy what a bootstrap made")
+            command.add_argument("--undo", action="store_true", help="destroy the resources of a bootstrap")
         if name in ("run", "pause", "resume", "logs"):
             every = "all of them" if name in STATE_AFTER else "collect"
             default = None if name in STATE_AFTER else "collect"
@@ -59,11 +59,13 @@ def parse(words: Sequence[str] | None, environ: Mapping[str, str] = os.environ) 
                 metavar="gs://BUCKET",
                 help="where the old files are",
             )
-            command.add_argument("--dry-run", action="store_true", help="only say what it would do and cost")
-            command.add_argument("--yes", action="store_true", help="do not ask before it begins")
-            command.add_argument("--move", action="store_true", help="delete each original in the end")
+            command.add_argument(
+                "--dry-run", action="store_true", help="only print what it would do and cost"
+            )
+            command.add_argument("--yes", action="store_true", help="skip the confirmation")
+            command.add_argument("--move", action="store_true", help="delete each copied object in the end")
         if name in QUERY_COMMANDS:
-            command.add_argument("--local", action="store_true", help="the data of a run on this machine")
+            command.add_argument("--local", action="store_true", help="the data of the local environment")
         if name == "export":
             command.add_argument(
                 "--day", type=_parse_day, required=True, metavar="YYYY-MM-DD", help="a local day"

@@ -11,7 +11,7 @@ NOT_FOUND = 404
 
 @dataclass(frozen=True)
 class Target:
-    """An environment and where it is deployed; `local_folder` has its data on this machine, None in Google Cloud."""
+    """An environment and where it is deployed; `local_folder` has its local data, None in Google Cloud."""
 
     environment: str
     local_folder: Path | None = None

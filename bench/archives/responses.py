@@ -147,8 +147,8 @@ def _advance_state(
 
 def _make_valid(template: Template, state: _State, tick: datetime) -> GeneratedResponse:
     pieces = template.pieces
-    for place, name in enumerate(template.order):
-        pieces[1 + 2 * place :: 2 * len(template.order)] = state.texts[name]
+    for position, name in enumerate(template.order):
+        pieces[1 + 2 * position :: 2 * len(template.order)] = state.texts[name]
     return GeneratedResponse(tick, b"".join(pieces), len(state.bikes), sum(state.bikes), sum(state.docks))
 
 

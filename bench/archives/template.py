@@ -79,7 +79,7 @@ def _vary_record(record: dict[str, Any], fields: dict[str, Any], number: int) ->
     record["geometry"] = record["geometry"] | {"coordinates": [longitude, latitude]}
     fields |= {"libelle": number + 1_000, "nom": f"{fields['nom']} {number}"}
     fields |= {"adresse": f"{rng.randint(1, 300)} {fields['adresse']}"}
-    fields |= {place: [latitude, longitude] for place in ("geo", "localisation") if place in fields}
+    fields |= {key: [latitude, longitude] for key in ("geo", "localisation") if key in fields}
 
 
 def format_json(value: Any) -> str:

@@ -170,9 +170,9 @@ def _find_missing_identities(stack: Stack) -> Iterator[Finding]:
     for kind, name, arguments in iterate_resources(stack):
         if kind in CALLERS and CALLERS[kind] not in arguments:
             continue
-        told = {path for path, _ in iterate_texts(arguments)}
+        set_paths = {path for path, _ in iterate_texts(arguments)}
         for _, choice in (each for each in RUNS_AS if each[0] == kind):
-            if told.isdisjoint(choice):
+            if set_paths.isdisjoint(choice):
                 yield Finding(
                     "no identity",
                     f"{kind}.{name} has no {' or '.join(choice)}: name the account of this workload",

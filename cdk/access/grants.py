@@ -107,7 +107,7 @@ def read_declared_grants(stack: Stack) -> Iterator[DeclaredGrant]:
 
 
 def is_authorization(kind: str, arguments: Mapping[str, Any]) -> bool:
-    """Tell whether a resource authorizes views to read a dataset, which gives no role to a principal."""
+    """Return whether a resource authorizes views to read a dataset, which gives no role to a principal."""
     named = {"dataset", "view"} & set(arguments)
     return kind == "google_bigquery_dataset_access" and bool(named) and not PRINCIPALS & set(arguments)
 

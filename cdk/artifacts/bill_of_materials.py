@@ -29,7 +29,7 @@ _SAME = re.compile(r"[-_.]+")
 
 @dataclass(frozen=True)
 class Package:
-    """A pinned Python package of the index; with a `marker`, only some machines install it."""
+    """A pinned Python package of the index; with a `marker`, only some platforms install it."""
 
     name: str
     version: str

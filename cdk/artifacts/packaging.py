@@ -1,7 +1,7 @@
 """Build byte-reproducible artifacts, named by their SHA-256.
 
 `TerraformAsset(ARCHIVE)` keeps modification times and file modes, includes `__pycache__` and does not detect a renamed
-file. Here the same sources give the same bytes on every machine, so that unchanged code is an empty plan.
+file. Here the same sources give the same bytes on every host, so that unchanged code is an empty plan.
 """
 
 import hashlib

@@ -21,7 +21,7 @@ from cdk.artifacts.packaging import EPOCH, PackagingError
 REQUIREMENTS = Path(__file__).parents[2] / "src" / "spark" / "requirements.txt"
 # Dataproc's Debian 12 has glibc 2.36.
 PLATFORM = "x86_64-manylinux_2_28"
-MACHINE = "linux_x86_64"
+PLATFORM = "linux_x86_64"
 TIMEOUT_S = 600
 # Part of the cache key: increment it when a change below changes the zip.
 RECIPE = 2
@@ -43,7 +43,7 @@ def build_packages_zip(python: str, cache: Path, requirements: Path = REQUIREMEN
     """Return the zip of the packages for a Python version such as "3.11": `packages-cp311-<digest>.zip` in `cache`.
 
     It is built from the locked requirements once (a download of about 80 MB) and cached until the lock changes. The
-    same lock gives the same bytes on every machine. Raises PackagingError.
+    same lock gives the same bytes on every host. Raises PackagingError.
     """
     if not _PYTHON.fullmatch(python):
         raise PackagingError(f"Python {python!r}: expected a version such as 3.11")
@@ -64,7 +64,7 @@ def build_packages_zip(python: str, cache: Path, requirements: Path = REQUIREMEN
         folder = Path(scratch) / "packages"
         sys.stderr.write(f"fetching the Spark job's packages for Python {python} (once)\n")
         _install(python, requirements, folder)
-        _add_own_files(folder, f"{tag}-{MACHINE}")
+        _add_own_files(folder, f"{tag}-{PLATFORM}")
         partial = Path(scratch) / "packages.zip"
         _write_zip(folder, partial)
         zip_path = cache / f"packages-{tag}-{_digest(partial)[:16]}.zip"

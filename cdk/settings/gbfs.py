@@ -24,7 +24,7 @@ Problem = tuple[str, object, str]
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an environment says of one system; `headers` are names of secrets by name of their header field."""
+    """The settings of one system; `headers` has the names of secrets by the name of their header field."""
 
     headers: dict[str, str] = {}
     licence: str | None = None
@@ -85,7 +85,7 @@ def load_catalogue(folder: Path) -> tuple[tuple[CatalogueSystem, ...], str]:
     """Return the systems that an environment may name, and where they are from, in words.
 
     They are those of systems.csv in the environments' folder, else the built-in ones: both are part of the checkout, so
-    that a deploy is the same on every machine, and a new system is seen in a review. Raises GbfsError.
+    that a deploy is the same on every host, and a new system is seen in a review. Raises GbfsError.
     """
     try:
         text = (folder / CATALOGUE).read_text("utf-8")

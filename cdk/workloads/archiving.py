@@ -18,7 +18,7 @@ from cdk.settings import Settings
 from cdk.workloads.build import Build
 from cdk.workloads.containers import LATEST, service_container
 
-ANSWER_SECONDS = 30  # kept back from the request's time-out, to end the objects at work and to answer
+RESPONSE_SECONDS = 30  # of the request's timeout, reserved to finish objects in progress and to respond
 
 
 class Archiving(Construct):
@@ -56,7 +56,7 @@ class Archiving(Construct):
         environment = {
             "LANDING_BUCKET": storage.landing.name,
             "ARCHIVE_BUCKET": storage.archive.name,
-            "SWEEP_DEADLINE_S": str(settings.copier.timeout_seconds - ANSWER_SECONDS),
+            "SWEEP_DEADLINE_S": str(settings.copier.timeout_seconds - RESPONSE_SECONDS),
             "SWEEP_THREADS": str(settings.copier.threads),
             "REDELIVERY_WINDOW_S": str(settings.messages.redelivery_window_seconds),
             **CLIENT,

@@ -136,13 +136,13 @@ class ControlPlane:
 
 def _handle(route: Route, request: ApiRequest, params: dict[str, str]) -> ApiResponse:
     try:
-        answered = route.handle(request, params)
+        result = route.handle(request, params)
     except LocalError as error:
         return response_to_error(error)
     except Exception as error:  # an internal error must not look like a network failure
         LOG.exception("%s %s", request.method, request.path)
         return error_response(500, f"{type(error).__name__}: {error}")
-    return answered if isinstance(answered, ApiResponse) else ApiResponse.of_json(answered)
+    return result if isinstance(result, ApiResponse) else ApiResponse.of_json(result)
 
 
 def parse_request(method: str, target: str, body: bytes, headers: Mapping[str, str]) -> ApiRequest:

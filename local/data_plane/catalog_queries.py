@@ -1,8 +1,8 @@
 """Look up datasets, tables and columns of local-bigquery without reading the catalogs of all projects.
 
-local-bigquery asks DuckDB's `duckdb_tables()` and its like, which open a transaction in each attached DuckLake and
+local-bigquery queries `duckdb_tables()` and similar functions, which open a transaction in each attached DuckLake and
 estimate the size of each table there: 8 ms of processor time per project and lookup, of which a query makes several.
-Here a lookup reads the one DuckLake that it is about: 2 ms, however many projects there are.
+A lookup of this module reads only the DuckLake of its dataset: 2 ms, however many projects there are.
 
 The statements are those of local-bigquery's pinned version; any other statement is sent as it is.
 """
@@ -49,7 +49,7 @@ class CatalogQueries:
     """Catalog lookups in the one database that they are about."""
 
     def __init__(self, fetch: Callable[..., Rows], list_objects: Callable[..., Rows]) -> None:
-        """Take local-bigquery's own functions, for what is not looked up here."""
+        """Keep local-bigquery's own functions, for lookups that this module does not handle."""
         self._fetch = fetch
         self._list_objects = list_objects
         self._lookups = {
@@ -133,7 +133,7 @@ def install() -> None:
 
 
 def _is_ducklake(database_name: str) -> bool:
-    # The database of results and resources is a plain one, and its name counts as a project that is attached.
+    # Results and resources are in a DuckDB database without DuckLake; its name counts as an attached project.
     return database_name in database._attached and database_name != "emulator"
 
 

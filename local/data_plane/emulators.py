@@ -161,8 +161,13 @@ def _start_bigquery(
     ports = ["--host", LOOPBACK, "--port", str(port), "--grpc-port", str(grpc_port)]
     # The emulator writes this path into quoted SQL, so a path with an apostrophe must be relative to the working
     # folder. Any other path stays absolute, because the data of earlier runs refers to it.
-    place = folder / "bigquery"
-    data = ["--project", DEFAULT_PROJECT, "--data-dir", place.name if "'" in str(place) else str(place)]
+    data_folder = folder / "bigquery"
+    data = [
+        "--project",
+        DEFAULT_PROJECT,
+        "--data-dir",
+        data_folder.name if "'" in str(data_folder) else str(data_folder),
+    ]
     home = duckdb_home(extensions)
     supervisor.start(
         "BigQuery emulator",

@@ -96,8 +96,8 @@ def open_warehouse(folder: Path, cache: Path) -> Iterator[Warehouse]:
 
     Raises LocalError where nothing is stored yet.
     """
-    place = folder.resolve() / FOLDER
-    catalogs = [each for each in sorted(place.glob("*.ducklake")) if each.stem != "emulator"]
+    data_folder = folder.resolve() / FOLDER
+    catalogs = [each for each in sorted(data_folder.glob("*.ducklake")) if each.stem != "emulator"]
     if not catalogs:
         raise LocalError(f"{folder} has no data: collect some with `make demo` or `make up`")
     # DuckDB looks for its extensions below HOME.

@@ -16,7 +16,7 @@ from local.processes.variables import child_variables
 
 
 class Clock(Protocol):
-    """A clock that tells the time, possibly faster than real time."""
+    """A clock that can run faster than real time."""
 
     def now(self) -> datetime:
         """Return the time in UTC."""

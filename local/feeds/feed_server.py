@@ -73,22 +73,22 @@ class EvolvingSample:
         if bikes is None or self._bikes is None:
             return
         docks = _read_number(record, self._docks)
-        places = bikes + (docks if docks is not None else 10)
-        now = evolve_bikes(bikes, places, number, int(minute.timestamp()) // 60)
+        capacity = bikes + (docks if docks is not None else 10)
+        now = evolve_bikes(bikes, capacity, number, int(minute.timestamp()) // 60)
         _change_value(record, self._bikes, lambda old: type(old)(now))
         if docks is not None and self._docks is not None:
-            _change_value(record, self._docks, lambda old: type(old)(places - now))
+            _change_value(record, self._docks, lambda old: type(old)(capacity - now))
 
 
-def evolve_bikes(bikes: int, places: int, station: int, minute: int) -> int:
-    """Return a station's bikes at a minute since 1970, given `bikes` of `places` in the sample.
+def evolve_bikes(bikes: int, capacity: int, station: int, minute: int) -> int:
+    """Return a station's bikes at a minute since 1970, given `bikes` of `capacity` in the sample.
 
-    They follow a wave with a period of half an hour to an hour and an amplitude of a quarter of the places; 0 ≤
-    result ≤ places.
+    They follow a wave with a period of half an hour to an hour and an amplitude of a quarter of the capacity; 0 ≤
+    result ≤ capacity.
     """
     period = 30 + station * 7 % 31
     wave = math.sin(2 * math.pi * minute / period + station)
-    return max(0, min(places, bikes + round(wave * places / 4)))
+    return max(0, min(capacity, bikes + round(wave * capacity / 4)))
 
 
 @dataclass

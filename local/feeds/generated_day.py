@@ -82,7 +82,7 @@ class Station:
     longitude: float
     has_terminal: bool
     state: str
-    places: int
+    capacity: int
     rest: float
     swing: float
     phase: float
@@ -94,13 +94,13 @@ class Station:
         return self.state != "RÉFORMÉ"
 
     def bikes(self, minute: datetime) -> int:
-        """Return the number of bikes at a minute: 0 ≤ result ≤ places."""
+        """Return the number of bikes at a minute: 0 ≤ result ≤ capacity."""
         if not self.is_connected:
             return 0
         passed = int(minute.timestamp()) // 60
         wave = 0.08 * math.sin(2 * math.pi * passed / self.period + self.phase)
         share = self.rest + self.swing * work_presence(minute.astimezone(LILLE)) + wave
-        return max(0, min(self.places, round(share * self.places)))
+        return max(0, min(self.capacity, round(share * self.capacity)))
 
     def reported(self, minute: datetime) -> datetime:
         """Return the time of the last report, at or before the minute."""
@@ -144,7 +144,7 @@ def make_stations(seed: int = SEED) -> list[Station]:
                 longitude=round(longitude + dice.gauss(0, 0.012), 6),
                 has_terminal=dice.random() < 0.3,
                 state=state,
-                places=dice.randrange(12, 41, 2),
+                capacity=dice.randrange(12, 41, 2),
                 rest=dice.uniform(0.55, 0.9) if home else dice.uniform(0.1, 0.4),
                 swing=-dice.uniform(0.3, 0.6) if home else dice.uniform(0.3, 0.6),
                 phase=dice.uniform(0, 2 * math.pi),
@@ -185,7 +185,7 @@ def _as_ods(stations: list[Station], minute: datetime) -> bytes:
             "recordid": f"{random.Random(each.number).getrandbits(160):040x}",  # noqa: S311
             "fields": {
                 "nbvelosdispo": each.bikes(minute),
-                "nbplacesdispo": each.places - each.bikes(minute) if each.is_connected else 0,
+                "nbplacesdispo": each.capacity - each.bikes(minute) if each.is_connected else 0,
                 "libelle": each.number,
                 "adresse": each.address,
                 "nom": each.name,
@@ -220,7 +220,7 @@ def _fields(each: Station, minute: datetime) -> dict[str, Any]:
         "commune": each.commune,
         "etat": each.state,
         "type": "AVEC TPE" if each.has_terminal else "SANS TPE",
-        "nb_places_dispo": each.places - each.bikes(minute) if each.is_connected else 0,
+        "nb_places_dispo": each.capacity - each.bikes(minute) if each.is_connected else 0,
         "nb_velos_dispo": each.bikes(minute),
         "etat_connexion": "CONNECTÉ" if each.is_connected else "DÉCONNECTÉ",
         "x": each.longitude,
@@ -266,7 +266,7 @@ def _as_gbfs(stations: list[Station], minute: datetime) -> bytes:
         {
             "station_id": str(each.number),
             "num_bikes_available": each.bikes(minute),
-            "num_docks_available": each.places - each.bikes(minute) if each.is_connected else 0,
+            "num_docks_available": each.capacity - each.bikes(minute) if each.is_connected else 0,
             "is_installed": each.is_connected,
             "is_renting": each.state == "EN SERVICE",
             "is_returning": each.state == "EN SERVICE",
@@ -282,7 +282,7 @@ def _as_gbfs(stations: list[Station], minute: datetime) -> bytes:
             "post_code": POST_CODES[each.commune],
             "lat": each.latitude,
             "lon": each.longitude,
-            "capacity": each.places,
+            "capacity": each.capacity,
         }
         for each in stations
     ]

@@ -173,7 +173,7 @@ class _Connection:
         with self._slot():
             try:
                 if not what.isdigit():
-                    self._forward_request(line, headers, body, plain=not decision.is_media)
+                    self._forward_request(line, headers, body, uncompressed=not decision.is_media)
             except ConnectionRefusedError:
                 what = "503"
             if not what.isdigit():
@@ -193,11 +193,11 @@ class _Connection:
         self._client.sendall(head.encode() + b"\r\n" + (b"" if method == "HEAD" else response.body))
 
     def _forward_request(
-        self, line: bytes, headers: list[tuple[bytes, bytes]], body: MessageBody, *, plain: bool
+        self, line: bytes, headers: list[tuple[bytes, bytes]], body: MessageBody, *, uncompressed: bool
     ) -> None:
         server = self._connect_server()
         left_out = HOP_BY_HOP | (
-            {"accept-encoding"} if plain else set()
+            {"accept-encoding"} if uncompressed else set()
         )  # a response that is inspected must not be compressed
         lines = [b"%s: %s" % each for each in headers if each[0].decode("latin-1").lower() not in left_out]
         begin = b"\r\n".join([line, *lines, b"", b""])

@@ -101,7 +101,7 @@ class IamProxy:
         except InvalidRequestError as error:
             return Decision(_error_response(400, str(error)))
         except (UnknownMethodError, UndecidableError) as error:
-            LOG.error("%s", error)  # noqa: TRY400 - a sentence for the user, whose trace tells nothing
+            LOG.error("%s", error)  # noqa: TRY400 - a message for the user; a traceback adds nothing
             return Decision(_error_response(501, str(error)))
         except Exception as error:  # an error of the proxy must not look like a network failure
             LOG.exception("%s %s", request.method, request.target)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local.processes.records import ON_LINUX
 
-# Runs in the child before the program: only the child itself can ask the kernel for a signal at its parent's death.
+# Runs in the child before the program: only the child can request a signal from the kernel for its parent's death.
 # (`preexec_fn` would do so between fork and exec, which is unsafe with threads.)
 _LAUNCHER = """
 import ctypes, os, signal, sys

@@ -220,7 +220,7 @@ class Supervisor:
         def spawn_child() -> None:
             try:
                 outcome.set_result(spawn(argv, env, cwd, log, stdout))
-            except BaseException as error:  # noqa: BLE001  (raised again in the thread that asked)
+            except BaseException as error:  # noqa: BLE001  (raised again in the calling thread)
                 outcome.set_exception(error)
 
         with self._lock:
@@ -290,7 +290,7 @@ class Supervisor:
     def _copy_output(
         popen: subprocess.Popen[bytes], log: Path, on_line: Callable[[str], None] | None
     ) -> None:
-        assert popen.stdout is not None  # noqa: S101  (asked for in `run`)
+        assert popen.stdout is not None  # noqa: S101  (set in `run`)
         with popen.stdout, log.open("ab") as file:
             for line in popen.stdout:
                 file.write(line)

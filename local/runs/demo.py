@@ -55,7 +55,7 @@ def run_demo(options: Options, terminal: Terminal) -> Report:
         try:
             with terminal.stage("check", "counting"):
                 complete_report(report, run)
-        except LocalError as error:  # the first failure says more
+        except LocalError as error:  # the first failure has the cause
             report.problem = report.problem or str(error)
         report.problem = add_first_denial(report, report.problem or find_inconsistency(report))
         report.write(options.folder)

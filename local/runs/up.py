@@ -69,7 +69,7 @@ def run_up(options: Options, terminal: Terminal) -> Report:
         try:
             with terminal.stage("check", "counting"):
                 _fill_in_report(run, report, progress)
-        except LocalError as error:  # the first failure says more
+        except LocalError as error:  # the first failure has the cause
             report.problem = report.problem or str(error)
         if options.ticks and not stop.is_set():
             report.problem = add_first_denial(report, report.problem or find_inconsistency(report))

@@ -218,12 +218,12 @@ class Dataproc:
         name = f"job {step} of {workflow.folder.name}"
         log = self._environment.folder / "logs" / f"job-{step}-{workflow.folder.name}.log"
         try:
-            with spark_safe_folder(folder.resolve()) as place:
+            with spark_safe_folder(folder.resolve()) as safe_folder:
                 self._environment.supervisor.run(
                     name,
                     [
                         str(local_installation.submit),
-                        *self._submit_arguments(local_installation, spark, template, place),
+                        *self._submit_arguments(local_installation, spark, template, safe_folder),
                     ],
                     env=self._job_variables(local_installation, template["serviceAccount"]),
                     cwd=folder,

@@ -41,7 +41,7 @@ def push_body(config: Json, message: Message, attempt: int) -> bytes:
 
 
 def dead_letter_attributes(config: Json, message: Message, attempt: int) -> dict[str, str]:
-    """Return the attributes that tell where a dead letter comes from."""
+    """Return the attributes that name the source of a dead letter."""
     project, name = config["name"].split("/")[1::2]
     return message.attributes | {
         "CloudPubSubDeadLetterSourceDeliveryCount": str(attempt),

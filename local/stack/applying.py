@@ -152,12 +152,12 @@ class Scope:
                 found = value[number] if 0 <= number < len(value) else None
             else:
                 found = None
-            place = f"{path}.{step}" if isinstance(step, str) else f"{path}[{step}]"
+            location = f"{path}.{step}" if isinstance(step, str) else f"{path}[{step}]"
             if found is None:
                 raise UnknownReferenceError(
-                    address, argument, place, f"{path} has no such value in the local run", known
+                    address, argument, location, f"{path} has no such value in the local run", known
                 )
-            path, value = place, found
+            path, value = location, found
         return value
 
 

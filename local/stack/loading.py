@@ -191,7 +191,7 @@ def _list_references(
     """Yield the references of a value, including those of local values; `inside` are the local values already
     followed.
     """
-    for place, text in _list_expressions(argument, value):
+    for location, text in _list_expressions(argument, value):
         try:
             found = list(references(parse_template(text)))
         except UnsupportedError:
@@ -203,10 +203,10 @@ def _list_references(
                 if name in inside:
                     raise DependencyCycleError([f"local.{each}" for each in (*inside, name)])
                 yield from _list_references(
-                    address, place, local_values.get(name), local_values, (*inside, name)
+                    address, location, local_values.get(name), local_values, (*inside, name)
                 )
             elif reference.root not in NO_RESOURCES:
-                yield place, reference_address(reference.root, steps)
+                yield location, reference_address(reference.root, steps)
 
 
 def _list_expressions(argument: str, value: Any) -> Iterator[tuple[str, str]]:

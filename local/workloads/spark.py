@@ -137,16 +137,16 @@ def prepare(cache: Path = CACHE) -> LocalSpark:
         return spark
     with (
         tempfile.TemporaryDirectory(dir=spark.home.parent) as name,
-        spark_safe_folder(folder := Path(name)) as place,
+        spark_safe_folder(folder := Path(name)) as safe_folder,
     ):
-        (place / "job.py").write_text(_JOB)
+        (safe_folder / "job.py").write_text(_JOB)
         written = folder / "classes.jsa"
         options = f"{FAST_START} -Xlog:disable -XX:ArchiveClassesAtExit={quote_for_jvm(written)}"
         conf = spark_options(LOCAL_CONF | {"spark.driver.extraJavaOptions": options})
         submit = [str(spark.submit), "--master", "local[2]", *conf]
         with suppress(subprocess.SubprocessError):
             subprocess.run(
-                [*submit, str(place / "job.py")],
+                [*submit, str(safe_folder / "job.py")],
                 env=os.environ | spark.variables(Path(sys.executable)),
                 capture_output=True,
                 timeout=ARCHIVING_TIMEOUT_S,

@@ -68,7 +68,7 @@ class Estimate:
 
     class_a: int
     class_b: int
-    gib_through: float  # this machine
+    gib_through: float  # to this host
     gib_kept: float
     cluster_minutes: float
     cluster_hour: float | None  # dollars; None where a machine type has no price
@@ -180,8 +180,8 @@ def format_estimate(survey: Survey, costs: Estimate) -> Iterator[str]:
         f"then ${costs.kept_month:.3f} a month for {costs.gib_kept:.2f} GiB"
     )
     yield (
-        f"traffic      {costs.gib_through:.2f} GiB come to this machine, gzipped or compared: up to "
-        f"${costs.traffic:.2f}, nothing on a machine in the buckets' region"
+        f"traffic      {costs.gib_through:.2f} GiB come to this host, gzipped or compared: up to "
+        f"${costs.traffic:.2f}, nothing on a host in the buckets' region"
     )
     if costs.cluster_hour is None:
         yield f"cluster      {costs.cluster_minutes:.0f} minutes; review/cost/prices has no price of its machine types"
@@ -196,7 +196,7 @@ RESPONSES_PER_DAY = 24 * 60
 SIZES = {
     "a day, each night": (1, 1),
     "a month": (31, 1),
-    "the original archive, 91,549 answers": (64, 1),
+    "the original tutorial's archive, 91,549 responses": (64, 1),
     "a year": (365, 1),
     "ten cities, a year each, one after the other": (365, 10),
 }

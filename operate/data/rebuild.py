@@ -27,7 +27,7 @@ _ADDED = ("id", "name", "version", "createTime", "updateTime", "parameters")
 
 @dataclass(frozen=True)
 class BatchRebuild:
-    """An environment's batch; `again` says how to go on where a run of it does not come to a good end."""
+    """An environment's batch; `resume_hint` says how to continue after a run that failed or was interrupted."""
 
     cloud: Cloud
     settings: Settings
@@ -82,7 +82,7 @@ class BatchRebuild:
     def _wait(self, operation: dict[str, Any], what: str) -> dict[str, Any]:
         name, target = str(operation["name"]), self.target
         where = (
-            f"here (`make down ENV={target.environment}` would end it)"
+            f"in the local environment (`make down ENV={target.environment}` would end it)"
             if target.local_folder
             else f"in Google Cloud ({name})"
         )

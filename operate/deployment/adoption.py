@@ -37,7 +37,7 @@ class Lookup:
     id: str = ""
 
 
-# Types that are missing here can be created again without harm (grants, objects), exist in the state alone
+# Other types can be created again without harm (grants, objects), exist in the state alone
 # (terraform_data), or cannot be imported (AUTHORIZATION).
 LOOKUPS = {
     "google_artifact_registry_repository": Lookup(

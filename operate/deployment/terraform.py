@@ -25,8 +25,8 @@ NO_PROVIDER = re.compile(
     r"Failed to (query available provider packages|install provider|resolve provider packages)"
 )
 NEXT_PROVIDER = (
-    "the google provider cannot be fetched from its registry, nor from a mirror: give this machine a connection to it, "
-    f"or set {MIRROR} to a folder that `terraform providers mirror` made on a machine that has one, then run this again"
+    "the google provider cannot be fetched from its registry, nor from a mirror: give this host a connection to it, "
+    f"or set {MIRROR} to a folder that `terraform providers mirror` made on a host that has one, then run this again"
 )
 ROOT = Path(__file__).resolve().parents[2]
 CDKTF = ROOT / "node_modules" / ".bin" / "cdktf"

@@ -219,7 +219,7 @@ def _format_run(run: Run) -> str:
 
 
 def _count_minutes(lag: timedelta) -> int:
-    """Return whole minutes, at least 0: the other machine's clock may be ahead."""
+    """Return whole minutes, at least 0: the other host's clock may be ahead."""
     return max(0, int(lag.total_seconds() // 60))
 
 

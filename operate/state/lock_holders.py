@@ -43,7 +43,7 @@ class _Stack(msgspec.Struct):
 class Holder:
     """The holder of a lock: `why` is the evidence that it still runs, empty if there is none.
 
-    `is_gone` can only be True for a command of this machine.
+    `is_gone` can only be True for a command of this host.
     """
 
     why: str = ""
@@ -56,7 +56,7 @@ def get_lock_identity() -> str:
 
 
 def find_holder(lock: Lock, written: datetime | None, environ: Mapping[str, str], now: datetime) -> Holder:
-    """Find a lock's holder: among the processes of this machine, or, for another one, by its last write.
+    """Find a lock's holder: among the processes of this host, or, for another one, by its last write.
 
     `written` is the time of the state's last write, None if there is no state.
     """
@@ -67,7 +67,7 @@ def find_holder(lock: Lock, written: datetime | None, environ: Mapping[str, str]
         if pid is None:
             # Only root sees the working folders of another user's processes.
             return Holder(is_gone=lock.who == get_lock_identity() or os.geteuid() == 0)
-        return Holder(f"Terraform, process {pid} on this machine, is at work on it")
+        return Holder(f"Terraform, process {pid} on this host, is using it")
     # A clock that is some minutes ahead must not hide a write.
     if written is not None and written >= lock.created and now - written < RECENT:
         return Holder(f"it wrote the state {max(0, int((now - written).total_seconds()))} s ago")
@@ -109,7 +109,7 @@ def _list_working_folders(names: set[str]) -> Iterator[tuple[int, Path]]:
 
 
 def _is_same_cloud(pid: int, environ: Mapping[str, str]) -> bool:
-    """Tell whether a process uses the same state: in Google Cloud, or in the same local environment."""
+    """Return whether a process uses the same state: in Google Cloud, or in the same local environment."""
     try:
         variables = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
     except OSError:

@@ -38,7 +38,7 @@ class Locking:
             holder, unlock = self._find_holder(lock), self.target.format_command("unlock")
             if holder.is_gone:
                 raise OperateError(
-                    f"the state of {stack} is locked by {lock}, which no longer runs on this machine: run {unlock}, "
+                    f"the state of {stack} is locked by {lock}, which no longer runs on this host: run {unlock}, "
                     "then this again"
                 )
             if waited >= self.lock_seconds:

@@ -27,7 +27,7 @@ def access_finding(
     size: int = 0,
     kind: Kind = Kind.ACCESS,
 ) -> Finding:
-    """Return a finding about access; a revert does not undo what was done with it in the meantime."""
+    """Return a finding about access; a revert does not take back what was done with the access in the meantime."""
     recovery = STAYS if severity is Severity.WIDENED else YES
     return Finding(
         kind, severity, context.where(change), sentence, recovery=recovery, size=size, address=change.address

@@ -68,12 +68,12 @@ class Group:
             return _truncate_names([each.subject for each in self.members]) + _strip_subject(self.first)
         names = _truncate_names(["".join(each.where.partition(OPEN)[1:]) for each in self.members])
         noun = self.first.where.partition(OPEN)[0].strip()
-        said = self.first.shared_sentence.removeprefix(f"{noun} {NAME_PLACEHOLDER} ")
-        if said.startswith("is "):
-            said = re.sub(r"\bits\b", "their", f"are {said.removeprefix('is ')}")
+        phrase = self.first.shared_sentence.removeprefix(f"{noun} {NAME_PLACEHOLDER} ")
+        if phrase.startswith("is "):
+            phrase = re.sub(r"\bits\b", "their", f"are {phrase.removeprefix('is ')}")
         else:
-            said = f"each: {said}"
-        return f"{said}: {names}"
+            phrase = f"each: {phrase}"
+        return f"{phrase}: {names}"
 
     @property
     def detail(self) -> Detail | None:

@@ -71,11 +71,11 @@ def _change_findings(change: Change, context: Context) -> Iterator[Finding]:
 
 def _shows_every_difference(found: list[Finding], change: Change) -> bool:
     """Return whether the sentences name every argument that differs, or a block that contains it."""
-    said = [each.sentence for each in found]
+    sentences = [each.sentence for each in found]
     for each in list_differences(change):
         steps = re.sub(r"\[[^\]]*\]", "", each.path).split(".")
         names = [each.path, *(".".join(steps[:end]) for end in range(1, len(steps) + 1))]
-        if not any(span(name) in sentence for name in names for sentence in said):
+        if not any(span(name) in sentence for name in names for sentence in sentences):
             return False
     return True
 

@@ -33,8 +33,8 @@ def find_source_lines(document: Mapping[str, Any]) -> dict[str, SourceLine]:
             notes = _as_mapping(_as_mapping(values).get("//"))
             trace = _as_mapping(notes.get("metadata")).get("stackTrace")
             frames = [notes.get("source"), *(trace if isinstance(trace, list) else [])]
-            if place := next((each for frame in frames if (each := _parse_frame(frame))), None):
-                found[f"{type_}.{name}"] = place
+            if location := next((each for frame in frames if (each := _parse_frame(frame))), None):
+                found[f"{type_}.{name}"] = location
     return found
 
 
@@ -51,14 +51,15 @@ def format_annotations(
     """Yield a workflow command for each finding with a known source line that at least needs care."""
     shown = 0
     for each in findings:
-        place = found.get(strip_indexes(each.address))
-        if place is None or each.severity < Severity.CARE or shown == MOST:
+        location = found.get(strip_indexes(each.address))
+        if location is None or each.severity < Severity.CARE or shown == MOST:
             continue
         shown += 1
         level = "error" if each.severity.acknowledgement else "warning"
         message = mask(f"{strip_markup(each.where)}: {strip_markup(each.sentence)}")[:LONGEST]
         title = _escape_property(each.severity.label)
-        yield f"::{level} file={_escape_property(place.file)},line={place.line},title={title}::{_escape_data(message)}"
+        file = _escape_property(location.file)
+        yield f"::{level} file={file},line={location.line},title={title}::{_escape_data(message)}"
 
 
 def _escape_data(text: str) -> str:

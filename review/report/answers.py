@@ -123,13 +123,13 @@ def _answer_cost(review: Review) -> Answer:
 def _answer_revert(review: Review) -> Answer:
     """Return which resources cannot be reverted, which only manually, and of which that is not known."""
     question, unexamined = "Can it be undone?", review.unexamined.data
-    places: dict[str, set[str]] = {"**no**": set(), NOT_KNOWN: set(), "only manually": set()}
+    names: dict[str, set[str]] = {"**no**": set(), NOT_KNOWN: set(), "only manually": set()}
     for each in review.findings:
         if not each.recovery.startswith(YES):
             kind = {NO: "**no**", NOT_KNOWN: NOT_KNOWN}.get(each.recovery, "only manually")
-            places[kind].add(each.where)
+            names[kind].add(each.where)
     parts, said = [], set[str]()
-    for kind, found in places.items():
+    for kind, found in names.items():
         if rest := [
             where for where in dict.fromkeys(each.where for each in review.findings) if where in found - said
         ]:
@@ -147,5 +147,5 @@ def _answer_revert(review: Review) -> Answer:
     return Answer(question, Verdict.YES, REVERTIBLE)
 
 
-def _truncate_names(places: list[str]) -> str:
-    return ", ".join(places[:6]) + (f" and {len(places) - 6} more" if len(places) > 6 else "")
+def _truncate_names(names: list[str]) -> str:
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

@@ -99,15 +99,15 @@ def provider_findings(
                 for address, values in list_resource_values(head)
                 if not any(key in values for key in moved)
             ]
-            places = "; ".join(
+            names = "; ".join(
                 f"{key} {format_hidden(old.get(key), secrets)} → {format_hidden(new.get(key), secrets)}"
                 for key in moved
             )
             sentence = (
-                f"{places}: {plural(len(follow), 'resource')} that set none of their own "
+                f"{names}: {plural(len(follow), 'resource')} that set none of their own "
                 f"({spans(follow, MOST)}) may be deleted and created again there"
                 if follow
-                else places
+                else names
             )
             severity = Severity.POSSIBLE_LOSS if follow else Severity.CARE
             yield configuration_finding(

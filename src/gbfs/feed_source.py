@@ -39,12 +39,12 @@ def make_feed_name(system_id: str) -> str:
 
     An ID with other characters than ASCII letters, digits and _ gets a hash as suffix, so that `a b` and `a_b` differ.
     """
-    plain = re.sub(r"[^a-z0-9]+", "_", fold_text(system_id)).strip("_")
+    slug = re.sub(r"[^a-z0-9]+", "_", fold_text(system_id)).strip("_")
     if not re.fullmatch(r"[a-z0-9_]{1,48}", system_id.lower()):
-        plain = f"{plain[:40]}_{hashlib.sha256(system_id.encode()).hexdigest()[:8]}".strip("_")
+        slug = f"{slug[:40]}_{hashlib.sha256(system_id.encode()).hexdigest()[:8]}".strip("_")
     else:
-        plain = system_id.lower()
-    return f"{PREFIX}{plain}"[:_MAX_NAME_LENGTH]
+        slug = system_id.lower()
+    return f"{PREFIX}{slug}"[:_MAX_NAME_LENGTH]
 
 
 def format_source_toml(system: CatalogueSystem, version: str, url: str) -> str:

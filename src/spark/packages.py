@@ -1,7 +1,7 @@
 """Activate the packages that are shipped with the job, because a cluster without internet access cannot install any.
 
 They are a zip on the path (Dataproc's `python_file_uris`). Python cannot import compiled modules from a zip, so it is
-unpacked once per machine, by the driver and the Python workers.
+unpacked once per host, by the driver and the Python workers.
 """
 
 import fcntl

@@ -46,7 +46,7 @@ class FakeBigQuery:
     def values(self, station: Station, minute: datetime) -> tuple[int, int] | None:
         """Return the bikes and docks of a station; None in a minute without a response."""
         bikes = self._bikes(station, minute) if self._is_present(minute) else None
-        return None if bikes is None else (bikes, station.places - bikes)
+        return None if bikes is None else (bikes, station.capacity - bikes)
 
     def _is_present(self, minute: datetime) -> bool:
         local = minute.astimezone(ZONE)
@@ -94,7 +94,7 @@ class FakeBigQuery:
                 "area": each.commune,
                 "latitude": each.latitude,
                 "longitude": each.longitude,
-                "capacity": each.places,
+                "capacity": each.capacity,
             }
             for each in self.stations
         ]
@@ -109,7 +109,7 @@ class FakeBigQuery:
         rows = []
         for each in self.stations:
             entries = [
-                f"{n}:{bikes}:{each.places - bikes}" for n, m in steps for bikes in (self._bikes(each, m),)
+                f"{n}:{bikes}:{each.capacity - bikes}" for n, m in steps for bikes in (self._bikes(each, m),)
             ]
             rows.append({"station_id": str(each.number), "series": ",".join(entries)})
         return rows
@@ -122,7 +122,7 @@ class FakeBigQuery:
             for hour in range(7 * 24):
                 seen = [each.bikes(monday + timedelta(hours=hour, minutes=m)) for m in range(0, 60, 6)]
                 empty = round(100 * sum(bikes == 0 for bikes in seen) / len(seen))
-                full = round(100 * sum(bikes == each.places for bikes in seen) / len(seen))
+                full = round(100 * sum(bikes == each.capacity for bikes in seen) / len(seen))
                 mean = round(sum(seen) / len(seen))
                 entries.append(f"{hour // 24 + 1}:{hour % 24}:4:{mean}:{empty}:{full}")
             rows.append({"station_id": str(each.number), "series": ",".join(entries)})

@@ -76,7 +76,7 @@ def cloud(*outcomes: Exception | int) -> Cloud:
 
 def test_an_unreachable_cloud_ends_the_command() -> None:
     with pytest.raises(
-        UnreachableError, match=r"^a\.example cannot be reached: the connection broke; look at this"
+        UnreachableError, match=r"^a\.example cannot be reached: the connection broke; check this"
     ):
         cloud(requests.ConnectionError("x")).call("GET", "https://a.example/b?c")
 

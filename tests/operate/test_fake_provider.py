@@ -51,7 +51,7 @@ def require_terraform() -> Terraform:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A copy of the checkout, and a project on this machine in which nothing is deployed."""
+    """A copy of the checkout, and an empty project in the local environment."""
     terraform = require_terraform()
     folder = tmp_path_factory.mktemp("fake-provider")
     checkout = copy_checkout(folder / "checkout", 1_000_000_000, 0o644)

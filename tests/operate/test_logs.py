@@ -1,4 +1,4 @@
-"""The newest lines of a workload: Cloud Logging's entries, and this machine's files."""
+"""The newest lines of a workload: Cloud Logging's entries, and the log files of the local environment."""
 
 import os
 from datetime import UTC, datetime

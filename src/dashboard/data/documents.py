@@ -104,7 +104,7 @@ class Documents:
         rows = sorted((row for row in rows if row["station_id"]), key=lambda row: str(row["station_id"]))
         first = self.now().date() - timedelta(days=LISTED_DAYS)
         present = self.warehouse.query("days", self.queries.days, {"first": first})
-        places = [
+        located = [
             StationLocation(row["latitude"], row["longitude"], row["area"])
             for row in rows
             if row["latitude"] is not None and row["longitude"] is not None
@@ -121,7 +121,7 @@ class Documents:
                 if self.settings.public
                 else self.settings.views,
                 "stations": [[row[key] for key in STATION] for row in rows],
-                "outlines": [[each.area, each.rings] for each in compute_outlines(places)],
+                "outlines": [[each.area, each.rings] for each in compute_outlines(located)],
                 "days": [[row["day"], row["minutes"]] for row in present],
             }
         )

@@ -39,8 +39,10 @@ class Outline:
 
 def fold_name(name: str) -> str:
     """Return a name in upper case, without accents and hyphens, so that its spellings compare equal."""
-    plain = unicodedata.normalize("NFKD", name)
-    letters = "".join(each if each.isalnum() else " " for each in plain if not unicodedata.combining(each))
+    decomposed = unicodedata.normalize("NFKD", name)
+    letters = "".join(
+        each if each.isalnum() else " " for each in decomposed if not unicodedata.combining(each)
+    )
     return " ".join(letters.upper().split())
 
 

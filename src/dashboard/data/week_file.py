@@ -21,9 +21,9 @@ def encode_week(series: Mapping[str, str]) -> bytes:
     for index, station in enumerate(stations):
         for entry in filter(None, series[station].split(",")):
             weekday, hour, days, mean, empty, full = entry.split(":")
-            place = index * HOURS + (int(weekday) - 1) * 24 + int(hour)
+            position = index * HOURS + (int(weekday) - 1) * 24 + int(hour)
             for name, text in zip(PLANES, (mean, empty, full, days), strict=True):
-                planes[name][place] = max(0, min(LARGEST, int(float(text)))) if text else UNKNOWN
+                planes[name][position] = max(0, min(LARGEST, int(float(text)))) if text else UNKNOWN
     header = json.dumps(
         {"hours": HOURS, "stations": stations, "planes": PLANES}, separators=(",", ":")
     ).encode()

@@ -21,7 +21,7 @@ class DepthError(ValueError):
 def decode_json(text: str) -> Any:
     """Return the value of JSON text that `check_depth` accepts. Raises ValueError, DepthError.
 
-    Very long integers are accepted here; no column can hold them.
+    Very long integers are decoded too, although no column can hold them.
     """
     try:
         return _load_json(text)

@@ -180,18 +180,18 @@ class _RecordParser:
 
 def _make_unusable_outcome(feed: Feed, tick: datetime, fault: FaultError) -> Outcome:
     reason, expected = fault.reason, fault.expected
-    place, found = truncate_text(fault.field), truncate_text(fault.found)
-    where = f", {place}" if place else ""
+    field_path, found = truncate_text(fault.field), truncate_text(fault.found)
+    where = f", {field_path}" if field_path else ""
     message = f"{feed.name}: unusable response ({reason}){where}: found {found}; expected {expected}"
-    rejection = Rejection(reason, None, place, found, expected, truncate_text(message))
+    rejection = Rejection(reason, None, field_path, found, expected, truncate_text(message))
     return Outcome(feed.name, tick, 0, [], (rejection,), ())
 
 
 def _make_rejection(feed: Feed, index: int | None, record: Any, fault: FaultError) -> Rejection:
     """Return the rejection of a record (`index`), of one of its values, or of several (`index` None)."""
     column, found = truncate_text(fault.field), truncate_text(fault.found)
-    place = next((format_path(each.path) for each in feed.columns if each.name == column), column)
-    where = column if place == column else f"{column} (path {place})"
+    field_path = next((format_path(each.path) for each in feed.columns if each.name == column), column)
+    where = column if field_path == column else f"{column} (path {field_path})"
     is_value = fault.scope == "value"
     subject = "records" if index is None else f"record {index}"
     result = _KEPT_AS.get(fault.reason, "kept without a value") if is_value else "rejected"

@@ -59,14 +59,14 @@ def infer_response_shape(feed: Feed) -> ResponseShape | None:
     records = tuple(step for step in feed.records if isinstance(step, str))
     tree: dict[Any, Any] = {}
     for column in feed.columns:
-        place = tree
+        node = tree
         for step in column.path[:-1]:
-            place = place.setdefault(step, {})
-            if isinstance(place, Column):
+            node = node.setdefault(step, {})
+            if isinstance(node, Column):
                 return None
-        if column.path[-1] in place:
+        if column.path[-1] in node:
             return None  # two columns of one path, or one path inside of the other
-        place[column.path[-1]] = column
+        node[column.path[-1]] = column
     known = {each.path: each.known for each in list_expected_fields(feed)[0]}
     record = _build_shape(tree, (), known, _decode_first_record(feed))
     if len(records) < len(feed.records) or not isinstance(record, ObjectShape):

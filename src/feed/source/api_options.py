@@ -1,4 +1,4 @@
-"""Read what source.toml says of requests and responses: URL, parameters, paging, join, format and encoding."""
+"""Read the options of requests and responses from source.toml: URL, parameters, paging, join, format and encoding."""
 
 from dataclasses import replace
 from urllib.parse import urlsplit

@@ -1,4 +1,4 @@
-"""Read what source.toml says of single columns: names, paths, types and descriptions."""
+"""Read the options of single columns from source.toml: names, paths, types and descriptions."""
 
 from feed.model import EPOCH_UNITS, SCALAR_TYPES
 from feed.paths import FieldPath
@@ -21,11 +21,11 @@ def read_renames(section: Table) -> dict[FieldPath, str]:
 
 
 def read_column_paths(section: Table) -> dict[str, FieldPath]:
-    places = {_check_column_name(section, key, key): section.path(key) for key in section.table}
-    for name, path in places.items():
+    column_paths = {_check_column_name(section, key, key): section.path(key) for key in section.table}
+    for name, path in column_paths.items():
         if not path:
             section.refuse(name, "''", "a path in a record, such as geometry.coordinates[0]")
-    return places
+    return column_paths
 
 
 def read_descriptions(section: Table) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Read what source.toml says of values: what a type mismatch rejects, and which values are plausible."""
+"""Read the rules of values from source.toml: what a type mismatch rejects, and which values are plausible."""
 
 from collections.abc import Mapping
 from contextlib import suppress

@@ -100,14 +100,14 @@ def _build_feed(source: Table, sample: bytes) -> tuple[Feed, ColumnOptions, list
         renames=read_renames(source.section("rename")),
         overrides=read_type_overrides(source.section("types")),
         descriptions=read_descriptions(source.section("descriptions")),
-        places=read_column_paths(source.section("columns")),
+        column_paths=read_column_paths(source.section("columns")),
         zone=source.zone("timezone"),
     )
     response_format = read_response_format(source)
     records_path = source.path("records") if response_format.syntax == "json" else ()
     join = read_join(source, response_format)
     records = read_sample_records(source, sample, records_path, response_format, join)
-    if any(path[0] == ROOT for path in layout.places.values()):
+    if any(path[0] == ROOT for path in layout.column_paths.values()):
         layout = replace(layout, ignore=(*layout.ignore, (ROOT,)))
         records = add_response_fields(records, decode_sample(sample, join), records_path)
     columns = _order_columns(source, infer_columns(records, layout))

@@ -41,15 +41,15 @@ class ColumnOptions:
         default_factory=dict
     )  # by column name, dotted inside a RECORD
     descriptions: Mapping[str, str] = field(default_factory=dict)  # by column name too
-    places: Mapping[str, FieldPath] = field(default_factory=dict)  # columns that are taken from a path
+    column_paths: Mapping[str, FieldPath] = field(default_factory=dict)  # columns that are taken from a path
     zone: str | None = None  # of local times without an offset
 
 
 def make_column_name(key: str) -> str:
     """Return the BigQuery column name for a key: `@id` → id, `Été 2` → Ete_2; "" if nothing remains."""
-    plain = unicodedata.normalize("NFKD", key).encode("ascii", "ignore").decode()
-    leading = re.match("_*", plain)
-    name = (leading[0] if leading else "") + re.sub(r"[^A-Za-z0-9_]+", "_", plain).strip("_")
+    ascii_key = unicodedata.normalize("NFKD", key).encode("ascii", "ignore").decode()
+    leading = re.match("_*", ascii_key)
+    name = (leading[0] if leading else "") + re.sub(r"[^A-Za-z0-9_]+", "_", ascii_key).strip("_")
     if not name.strip("_"):
         return ""
     if _RESERVED_PREFIX.match(name):
@@ -62,7 +62,9 @@ def make_column_name(key: str) -> str:
 def infer_columns(records: list[dict[str, Any]], layout: ColumnOptions) -> list[Column]:
     """Return the columns of records in their order, then those taken from a path. Raises FeedError."""
     columns = list(_infer_object_columns(records, (), "", layout))
-    columns += [_infer_placed_column(records, name, path, layout) for name, path in layout.places.items()]
+    columns += [
+        _infer_column_at_path(records, name, path, layout) for name, path in layout.column_paths.items()
+    ]
     _check_name_collisions(columns, layout.feed)
     return columns
 
@@ -109,7 +111,7 @@ def _choose_column_name(path: FieldPath, layout: ColumnOptions) -> str:
     return name
 
 
-def _infer_placed_column(
+def _infer_column_at_path(
     records: list[dict[str, Any]], name: str, path: FieldPath, layout: ColumnOptions
 ) -> Column:
     values = [value for record in records for value in find_values(record, path)]

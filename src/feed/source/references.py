@@ -24,15 +24,15 @@ def check_references(source: Table, feed: Feed, layout: ColumnOptions, records: 
                 source.refuse(
                     f"{key}.{name}", "no such column", "one of " + ", ".join(names), suggest(name, names)
                 )
-    places = {format_path(path): path for path in _list_field_paths(records, ())}
+    known_paths = {format_path(path): path for path in _list_field_paths(records, ())}
     for key, paths in (("lift", layout.lift), ("rename", tuple(layout.renames))):
         for path in paths:
-            if format_path(path) not in places:
+            if format_path(path) not in known_paths:
                 source.refuse(
                     key,
                     repr(format_path(path)),
                     f"a field of {SAMPLE}'s records",
-                    suggest(format_path(path), places),
+                    suggest(format_path(path), known_paths),
                 )
     for path in layout.lift:
         if path[:-1] and path[:-1] not in layout.lift:

@@ -34,7 +34,7 @@ def _describe_common_names(common: Common) -> dict[str, str]:
 def _render_dictionary_row(column: Column, parent: str, common: dict[str, str]) -> list[str]:
     name = parent + column.name
     kind = f"{column.type} (REPEATED)" if column.mode == "REPEATED" else column.type
-    place = f"`{format_path(column.path)}`" if column.path else "the tick"
+    source = f"`{format_path(column.path)}`" if column.path else "the tick"
     notes = [column.description] if column.description else []
     if column.unit:
         notes.append(f"Given in {column.unit} since 1970")
@@ -42,7 +42,7 @@ def _render_dictionary_row(column: Column, parent: str, common: dict[str, str]) 
         notes.append(f"Local times are of {column.zone}")
     if not column.observed:
         notes.append("Only null in the sample, hence STRING")
-    cells = (f"`{name}`", kind, place, common.get(name, ""), ". ".join(notes))
+    cells = (f"`{name}`", kind, source, common.get(name, ""), ". ".join(notes))
     row = "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
     return [
         row,

@@ -170,10 +170,10 @@ def _parse_authentication(cells: dict[str, str]) -> Authentication | None:
 def fold_text(text: str) -> str:
     """Return the text case-folded, without accents, its words separated by one space: `V'Lille` → `v lille`."""
     # Twice, as Unicode's caseless matching does: decomposition can yield capitals.
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(
         _BASE_LETTERS
     )
-    letters = "".join(c for c in plain if not unicodedata.combining(c))
+    letters = "".join(c for c in decomposed if not unicodedata.combining(c))
     return " ".join(re.findall(r"\w+", letters.replace("_", " ")))
 
 

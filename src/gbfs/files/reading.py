@@ -166,9 +166,11 @@ class _RecordReader:
                 continue
             try:
                 row[name] = convert(value)
-            except ConversionError as misfit:
-                found = describe_value(misfit.value)
-                fault = _Fault("bad_value", name + misfit.path, found, misfit.expected, value)
+            except ConversionError as conversion_error:
+                found = describe_value(conversion_error.value)
+                fault = _Fault(
+                    "bad_value", name + conversion_error.path, found, conversion_error.expected, value
+                )
                 if is_required:
                     raise _RejectedRecordError(fault) from None
                 faults.append(fault)

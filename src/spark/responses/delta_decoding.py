@@ -171,12 +171,12 @@ def _find_changed_values(
     )
     for old_from, old_to, new_from, new_to in runs:
         np.not_equal(known.text[old_from:old_to], text[new_from:new_to], out=differs[old_from:old_to])
-    places = _find_set_flags(differs)
-    gaps = known.bounds.searchsorted(places, "right") - 1
+    positions = _find_set_flags(differs)
+    gaps = known.bounds.searchsorted(positions, "right") - 1
     values = known.value_of[gaps]
     is_within = values >= 0
-    is_within &= places >= known.bounds[gaps] + known.lead[values]
-    is_within &= places < known.bounds[gaps + 1] - known.tail[values]
+    is_within &= positions >= known.bounds[gaps] + known.lead[values]
+    is_within &= positions < known.bounds[gaps + 1] - known.tail[values]
     if not is_within.all():
         return None
     is_changed = np.zeros(len(known.gap), np.bool_)
@@ -188,22 +188,22 @@ def _find_set_flags(flags: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Return the positions of set flags; their number is a multiple of eight, and eight are tested at once."""
     eights = np.flatnonzero(flags.view(np.uint64) != 0)  # four times as fast as one by one
     found = np.flatnonzero(flags.reshape(-1, 8)[eights])
-    places: np.ndarray[Any, Any] = eights[found >> 3] * 8 + (found & 7)
-    return places
+    positions: np.ndarray[Any, Any] = eights[found >> 3] * 8 + (found & 7)
+    return positions
 
 
-def _make_baseline(body: bytes, values: Values, places: Values) -> _Baseline | None:
+def _make_baseline(body: bytes, values: Values, positions: Values) -> _Baseline | None:
     text = np.frombuffer(body, np.uint8)
     bounds = _find_bounds(text == _COMMA)
     origin = _get_address(body)
     found = [
         (_get_address(raw) - origin, len(raw), record)
-        for column in range(len(places))
-        for record, raw in enumerate(map(_view_bytes, places[column]))
+        for column in range(len(positions))
+        for record, raw in enumerate(map(_view_bytes, positions[column]))
         if raw is not None
     ]
     starts, lengths, records = (np.array(each, np.int64) for each in zip(*found, strict=True))
-    counts = [sum(raw is not UNSET for raw in places[column]) for column in range(len(places))]
+    counts = [sum(raw is not UNSET for raw in positions[column]) for column in range(len(positions))]
     gaps = bounds.searchsorted(starts, "right") - 1
     # A value with a comma inside (a string) must not change.
     is_whole = starts + lengths <= bounds[gaps + 1]
@@ -220,5 +220,5 @@ def _view_bytes(raw: Any) -> memoryview | None:
 
 
 def _get_address(view: Any) -> int:
-    place: int = np.frombuffer(view, np.uint8).__array_interface__["data"][0]
-    return place
+    address: int = np.frombuffer(view, np.uint8).__array_interface__["data"][0]
+    return address

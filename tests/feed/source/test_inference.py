@@ -100,7 +100,9 @@ CASES: list[tuple[str, list[dict[str, Any]], ColumnOptions, list[Any]]] = [
     (
         "taken from a path",
         [{"g": {"c": [3.1, 50]}}, {"g": None}],
-        layout(ignore=(("g",),), places={"lon": ("g", "c", 0), "lat": ("g", "c", 1), "both": ("g", "c")}),
+        layout(
+            ignore=(("g",),), column_paths={"lon": ("g", "c", 0), "lat": ("g", "c", 1), "both": ("g", "c")}
+        ),
         [
             ("lon", "FLOAT", "g", "c", 0),
             ("lat", "INTEGER", "g", "c", 1),
@@ -162,11 +164,11 @@ REFUSED: list[tuple[list[dict[str, Any]], ColumnOptions, str]] = [
     ([{"été": 1, "ete": 2}], layout(), "ete: found column name 'ete', which été has too"),
     ([{"o": {"b": 1, "@b": 2}}], layout(), "@b: found column name 'b', which b has too"),
     ([{"Collected_At": 1}], layout(), "found column name 'Collected_At', which collected_at"),
-    ([{"a": 1}], layout(places={"a": ("a",)}), "a: found column name 'a', which a has too"),
+    ([{"a": 1}], layout(column_paths={"a": ("a",)}), "a: found column name 'a', which a has too"),
     ([{"駅": 1}], layout(), r"found the name '駅'; .* give it another name under \[rename\]"),
     (
         [{"a": {"b": 1}}],
-        layout(places={"c": parse_path("a.x[0]")}),
+        layout(column_paths={"c": parse_path("a.x[0]")}),
         r"columns.c: found 'a.x\[0\]', which no record",
     ),
     (

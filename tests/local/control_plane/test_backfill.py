@@ -117,7 +117,9 @@ def test_old_files_become_rows_and_an_abandoned_run_is_waited_for(old_files: Old
     def leave(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(StoppedError, match=r"goes on here \(`make down ENV=dev` would end it\)"):
+    with pytest.raises(
+        StoppedError, match=r"goes on in the local environment \(`make down ENV=dev` would end it\)"
+    ):
         old_files.run(pause=leave)
     assert old_files.run() == 0
     [workflow] = old_files.environment.service(Dataproc).workflows

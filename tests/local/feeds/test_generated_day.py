@@ -91,7 +91,7 @@ def test_bikes_fit_the_places_and_reports_are_not_in_the_future(minute: datetime
     stations = make_stations(seed)
     assert len({each.number for each in stations}) == len({each.name for each in stations}) == STATIONS
     for each in stations:
-        assert 0 <= each.bikes(minute) <= each.places
+        assert 0 <= each.bikes(minute) <= each.capacity
         if each.is_connected:
             assert timedelta() <= minute - each.reported(minute) < timedelta(minutes=11)
 

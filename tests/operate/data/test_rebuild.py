@@ -201,7 +201,7 @@ def test_a_local_environment_that_ended_is_reported(rebuild: StubbedRebuild) -> 
 @pytest.mark.parametrize(
     ("target", "where"),
     [
-        (LOCAL, "here (`make down ENV=dev` would end it)"),
+        (LOCAL, "in the local environment (`make down ENV=dev` would end it)"),
         (CLOUD, "in Google Cloud ({region}/operations/7)"),
     ],
 )

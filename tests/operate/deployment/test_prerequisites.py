@@ -253,7 +253,7 @@ def test_an_unreachable_server_is_reported_in_one_message(
 ) -> None:
     url = "http://127.0.0.1:9/v1/"
     [expected] = check("bootstrap", GOOGLE_RESOURCE_MANAGER_CUSTOM_ENDPOINT=url)
-    assert expected.startswith("127.0.0.1:9 cannot be reached: the connection is refused; look at")
+    assert expected.startswith("127.0.0.1:9 cannot be reached: the connection is refused; check")
 
 
 def test_the_token_is_sent_and_its_rejection_reported(

@@ -1,4 +1,4 @@
-"""A copy of the checkout that is deployed into this machine by its own commands, with the fake provider."""
+"""A copy of the checkout that its own commands deploy into the local environment, with the fake provider."""
 
 import json
 import os

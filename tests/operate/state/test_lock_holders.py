@@ -1,4 +1,4 @@
-"""Who holds a lock: a process of this machine that works in the stack's folder, or somebody elsewhere."""
+"""Who holds a lock: a process of this host that works in the stack's folder, or somebody on another host."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def test_a_process_in_the_stack_s_folder_holds_the_lock(start: Start, program: s
     pid = start(program)
     environ = {"TERRAFORM_BINARY_NAME": "/opt/bin/terraform-1.11.4"}
     found = find_holder(lock_of(), None, environ, NOW)
-    assert found == Holder(f"Terraform, process {pid} on this machine, is at work on it")
+    assert found == Holder(f"Terraform, process {pid} on this host, is using it")
 
 
 @pytest.mark.parametrize(

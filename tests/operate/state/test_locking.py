@@ -89,7 +89,7 @@ def test_the_wait_for_a_lock_times_out(locking: Locking, put_state: Put, printed
 def test_a_command_of_this_machine_that_ended_is_not_waited_for(locking: Locking, put_state: Put) -> None:
     put_state(NAME, LOCK | {"Who": get_lock_identity()})
     with pytest.raises(
-        OperateError, match=r"which no longer runs on this machine: run `make unlock ENV=dev`, then"
+        OperateError, match=r"which no longer runs on this host: run `make unlock ENV=dev`, then"
     ):
         locking.wait_until_free("vlille-dev")
 
