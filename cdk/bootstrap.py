@@ -1,4 +1,4 @@
-"""What a project needs once, before its environment: the APIs and the identity of CI.
+"""The stack that a project needs once, before its environment: the APIs and the identity of CI.
 
 The state bucket has to exist before any Terraform state, so `operate` creates it. Without `[ci]` there are only APIs.
 """
@@ -29,7 +29,7 @@ EVENTS = ("pull_request", "push", "schedule", "workflow_dispatch")
 READER = "*"
 DEPLOYER = "attribute.ref/refs/heads/main"
 
-# What `terraform plan` reads of each resource type of the environment's stack; no data.
+# What `terraform plan` reads for each resource type of the environment's stack. No role reads data.
 READER_ROLES = (
     "roles/artifactregistry.reader",
     "roles/bigquery.metadataViewer",
@@ -39,7 +39,7 @@ READER_ROLES = (
     "roles/compute.networkViewer",
     "roles/dataproc.viewer",
     "roles/iam.roleViewer",
-    "roles/iam.securityReviewer",  # the policies of everything
+    "roles/iam.securityReviewer",  # IAM policies of all resources
     "roles/iam.serviceAccountViewer",
     "roles/monitoring.viewer",
     "roles/pubsub.viewer",
@@ -51,7 +51,7 @@ READER_ROLES = (
 DEPLOYER_ROLES = (
     "roles/artifactregistry.admin",
     "roles/bigquery.dataOwner",
-    "roles/bigquery.jobUser",  # a dropped column is a query
+    "roles/bigquery.jobUser",  # dropping a column runs a query
     "roles/browser",
     "roles/cloudbuild.builds.editor",
     "roles/cloudfunctions.developer",
@@ -62,7 +62,7 @@ DEPLOYER_ROLES = (
     "roles/iam.roleAdmin",
     "roles/iam.serviceAccountAdmin",
     "roles/iam.serviceAccountUser",
-    "roles/logging.viewer",  # why an image's build failed: its log is nowhere else
+    "roles/logging.viewer",  # the log of a failed image build
     "roles/monitoring.alertPolicyEditor",
     "roles/monitoring.notificationChannelEditor",
     "roles/monitoring.servicesEditor",
@@ -75,7 +75,7 @@ DEPLOYER_ROLES = (
 GRANTED_ROLES = (
     "roles/bigquery.jobUser",
     "roles/logging.logWriter",
-    "roles/storage.objectViewer",  # on the buckets that Cloud Functions makes
+    "roles/storage.objectViewer",  # on the buckets that Cloud Functions creates
     "projects/{project}/roles/vlilleBatchStarter",
     "projects/{project}/roles/vlilleBatchWorker",
 )
@@ -127,16 +127,16 @@ class CiIdentity(Construct):
             display_name="GitHub Actions",
             depends_on=services,
         )
-        provider = self._provider(ci)
-        self.reader = self._account("reader", "plans, and changes nothing", READER)
-        self.deployer = self._account("deployer", "deploys what is on main", DEPLOYER)
+        provider = self._make_provider(ci)
+        self.reader = self._make_account("reader", "plans, and changes nothing", READER)
+        self.deployer = self._make_account("deployer", "deploys what is on main", DEPLOYER)
         self._grant_reader()
         self._grant_deployer()
         TerraformOutput(scope, "ci_provider", value=provider.name)
         TerraformOutput(scope, "ci_reader", value=self.reader.email)
         TerraformOutput(scope, "ci_deployer", value=self.deployer.email)
 
-    def _provider(self, ci: Ci) -> IamWorkloadIdentityPoolProvider:
+    def _make_provider(self, ci: Ci) -> IamWorkloadIdentityPoolProvider:
         events = ", ".join(f"'{event}'" for event in EVENTS)
         return IamWorkloadIdentityPoolProvider(
             self,
@@ -154,13 +154,13 @@ class CiIdentity(Construct):
             ),
             attribute_mapping={
                 "google.subject": "assertion.sub",
-                # A pull request that was merged and closed has main's ref, and is still one.
+                # The event of a merged and closed pull request has main's ref, and must not deploy.
                 "attribute.ref": "assertion.event_name == 'pull_request' ? 'none' : assertion.ref",
             },
             oidc=IamWorkloadIdentityPoolProviderOidc(issuer_uri=ISSUER),
         )
 
-    def _account(self, name: str, description: str, who: str) -> ServiceAccount:
+    def _make_account(self, name: str, description: str, who: str) -> ServiceAccount:
         account = ServiceAccount(
             self,
             name,
@@ -189,7 +189,7 @@ class CiIdentity(Construct):
             member=self.reader.member,
             depends_on=self._services,
         )
-        # The bucket is the environment's and not there yet, so its name stands in a condition.
+        # The bucket does not exist yet, so the grant is on the project, with a condition on the bucket's name.
         artifacts = f"projects/_/buckets/{self._settings.bucket('artifacts')}/objects/"
         self._grant(
             "reader",

@@ -18,7 +18,7 @@ TUTORIAL_MINUTES = 20  # as published by its author, on 8 processors, without un
 
 
 def run(_runs: int) -> list[Figure]:
-    """Measure once, since it takes long."""
+    """Measure once, because one measurement takes minutes."""
     plan = Plan(FIRST, FILES)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

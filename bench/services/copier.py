@@ -69,24 +69,24 @@ class _DelayingAdapter(HTTPAdapter):
 
 
 def _compare_sweeps(client: StorageClient, packed: bytes, latency_s: float, runs: int) -> Comparison:
-    near, far = HTTPAdapter(pool_maxsize=THREADS), _DelayingAdapter(latency_s)
+    direct, delayed = HTTPAdapter(pool_maxsize=THREADS), _DelayingAdapter(latency_s)
 
-    def measured(move: Callable[[], object]) -> Timing:
-        client._http.mount("http://", near)
+    def measure(move: Callable[[], object]) -> Timing:
+        client._http.mount("http://", direct)
         fill_landing_bucket(client, packed, OBJECTS)
-        client._http.mount("http://", far)
+        client._http.mount("http://", delayed)
         timing = time_call(move)
-        client._http.mount("http://", near)
+        client._http.mount("http://", direct)
         empty_archive_bucket(client, OBJECTS)
         return timing
 
-    distance = f", {latency_s * 1000:.0f} ms per call" if latency_s else ""
+    latency = f", {latency_s * 1000:.0f} ms per call" if latency_s else ""
     return compare(
-        f"copier{distance}",
-        (f"one sweep, {THREADS} threads, each copy verified", lambda: measured(lambda: _run_sweep(client))),
+        f"copier{latency}",
+        (f"one sweep, {THREADS} threads, each copy verified", lambda: measure(lambda: _run_sweep(client))),
         (
             f"only `copy_blob` and `delete` from {THREADS} threads",
-            lambda: measured(lambda: _copy_objects(client)),
+            lambda: measure(lambda: _copy_objects(client)),
         ),
         runs=runs,
         per=OBJECTS,
@@ -140,7 +140,7 @@ def _measure_backlog(client: StorageClient, packed: bytes) -> Figure:
 
 
 def _measure_gsutil(packed: bytes, ours_s: float) -> list[Figure]:
-    """Measure the original tutorial's way: `gsutil mv` for each object."""
+    """Measure the baseline of the original tutorial: `gsutil mv` for each object."""
     program = shutil.which("gsutil")
     if program is None:
         return [Figure("copier and `gsutil mv`", "not measured", "no gsutil on PATH", "")]

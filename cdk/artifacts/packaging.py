@@ -1,7 +1,7 @@
 """Build byte-reproducible artifacts, named by their SHA-256.
 
 `TerraformAsset(ARCHIVE)` keeps modification times and file modes, includes `__pycache__` and does not detect a renamed
-file. Here the same sources give the same bytes on every host, so that unchanged code is an empty plan.
+file. This module builds the same bytes from the same sources on every host, so that unchanged code is an empty plan.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ IGNORED_SUFFIXES = frozenset({".pyc", ".pyo", ".swp"})
 
 
 class PackagingError(Exception):
-    """An artifact cannot be built; the message says which file is missing and where it was looked for.
+    """An artifact cannot be built; the message says which file is missing and in which folder.
 
     What to do: restore the file that the message names, then run the command again; run `make lock` if it is a
     requirements file.
@@ -54,7 +54,7 @@ def zip_files(files: Mapping[str, bytes], *, compress: bool = True) -> bytes:
             if name.startswith("/") or ".." in Path(name).parts or "\\" in name:
                 raise PackagingError(f"{name!r} is not a relative path inside the artifact")
             entry = zipfile.ZipInfo(name, date_time=EPOCH)
-            entry.create_system = 3  # Unix, also when made elsewhere: the byte is part of the file
+            entry.create_system = 3  # Unix on every host, because the byte is part of the file
             entry.external_attr = 0o100644 << 16
             entry.compress_type = method
             archive.writestr(entry, files[name])
@@ -84,5 +84,5 @@ def read_tree(folder: Path, *, under: str = "", only: Iterable[str] | None = Non
 
 
 def compute_digest(content: bytes) -> str:
-    """Return the SHA-256 of some content, 64 hexadecimal characters."""
+    """Return the SHA-256 of `content`, 64 hexadecimal characters."""
     return hashlib.sha256(content).hexdigest()

@@ -20,11 +20,11 @@ from cdk.workloads.batch import Batch
 from cdk.workloads.collection import Collection
 
 JSON_HEADER = {"Content-Type": "application/json"}
-LONGEST_DEADLINE = 1800  # seconds; Cloud Scheduler's maximum for HTTP targets
+MAX_DEADLINE_S = 1800  # Cloud Scheduler's maximum for HTTP targets
 
 
 class Scheduling(Construct):
-    """Jobs in the environment's time zone; what they start is idempotent."""
+    """Jobs in the environment's time zone; the workloads that they start are idempotent."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Scheduling(Construct):
             time_zone=settings.schedule.time_zone,
             pubsub_target=CloudSchedulerJobPubsubTarget(
                 topic_name=collection.topic.id,
-                data=_base64({"feed": settings.feed}),
+                data=_encode_base64({"feed": settings.feed}),
                 # functions-framework fails for a message without attributes.
                 attributes={"feed": settings.feed},
             ),
@@ -61,13 +61,13 @@ class Scheduling(Construct):
             description="One sweep of the copier",
             schedule=settings.schedule.copy,
             time_zone=settings.schedule.time_zone,
-            attempt_deadline=f"{min(settings.copier.timeout_seconds, LONGEST_DEADLINE)}s",
-            retry_config=_retries(2),
+            attempt_deadline=f"{min(settings.copier.timeout_seconds, MAX_DEADLINE_S)}s",
+            retry_config=_make_retry_config(2),
             http_target=CloudSchedulerJobHttpTarget(
                 uri=f"{archiving.service.uri}/sweep",
                 http_method="POST",
                 headers=JSON_HEADER,
-                body=_base64({}),
+                body=_encode_base64({}),
                 oidc_token=CloudSchedulerJobHttpTargetOidcToken(
                     service_account_email=identities.scheduler.email, audience=archiving.service.uri
                 ),
@@ -83,12 +83,12 @@ class Scheduling(Construct):
             schedule=settings.schedule.batch,
             time_zone=settings.schedule.time_zone,
             attempt_deadline="180s",
-            retry_config=_retries(3),
+            retry_config=_make_retry_config(3),
             http_target=CloudSchedulerJobHttpTarget(
                 uri=batch.instantiate_url,
                 http_method="POST",
                 headers=JSON_HEADER,
-                body=_base64({"parameters": {"FROM": "yesterday", "TO": "yesterday"}}),
+                body=_encode_base64({"parameters": {"FROM": "yesterday", "TO": "yesterday"}}),
                 oauth_token=CloudSchedulerJobHttpTargetOauthToken(
                     service_account_email=identities.scheduler.email,
                     scope="https://www.googleapis.com/auth/cloud-platform",
@@ -98,7 +98,7 @@ class Scheduling(Construct):
         )
 
 
-def _retries(count: int) -> CloudSchedulerJobRetryConfig:
+def _make_retry_config(count: int) -> CloudSchedulerJobRetryConfig:
     """Return all five arguments: a block without some of them differs from the API's response in every plan."""
     return CloudSchedulerJobRetryConfig(
         retry_count=count,
@@ -109,5 +109,5 @@ def _retries(count: int) -> CloudSchedulerJobRetryConfig:
     )
 
 
-def _base64(body: object) -> str:
+def _encode_base64(body: object) -> str:
     return base64.b64encode(json.dumps(body).encode()).decode()

@@ -1,4 +1,4 @@
-"""The call of the API, against a real server on loopback."""
+"""The request of the API, against a real server on loopback."""
 
 import time
 import tracemalloc
@@ -27,7 +27,7 @@ def test_the_body_is_unchanged_and_headers_are_kept(api: FakeApi, session: reque
     assert api.requests[0]["User-Agent"] == USER_AGENT
 
 
-def test_a_compressed_transfer_is_undone(api: FakeApi, session: requests.Session) -> None:
+def test_a_compressed_transfer_is_decompressed(api: FakeApi, session: requests.Session) -> None:
     api.set_replies(Reply(b'{"a": 1}', compressed=True))
     assert fetch_body(session, api).body == b'{"a": 1}'
 
@@ -72,7 +72,7 @@ def test_retry_after_is_respected_up_to_ten_seconds(
     monkeypatch.setattr("collector.api.time.sleep", waited.append)
     api.set_replies(Reply(b"", 503, {"Retry-After": retry_after}), Reply(b"{}"))
     fetch(session, api.url, timeout_s=30.0, max_bytes=10)
-    assert [each for each in waited if each] == waits  # the server's own sleeps are of 0 s
+    assert [each for each in waited if each] == waits  # the fake server itself sleeps 0 s
 
 
 @pytest.mark.parametrize("retry_after", ["11", "3600", "Fri, 01 Jan 2100 00:00:00 GMT"])
@@ -94,8 +94,8 @@ def test_a_wait_beyond_the_time_limit_is_not_started(api: FakeApi, session: requ
 
 
 def test_few_redirects_are_followed(api: FakeApi, session: requests.Session) -> None:
-    there = Reply(b"", 302, {"Location": "/elsewhere"})
-    api.set_replies(there, there, there, Reply(b"{}"))
+    redirect = Reply(b"", 302, {"Location": "/elsewhere"})
+    api.set_replies(redirect, redirect, redirect, Reply(b"{}"))
     assert fetch_body(session, api).body == b"{}"
 
 
@@ -140,7 +140,7 @@ def test_a_response_that_cannot_be_stored_is_an_error(
 def test_one_time_limit_covers_the_whole_fetch(
     api: FakeApi, session: requests.Session, reply: Reply, words: str
 ) -> None:
-    """Without it most of these last 30 s and more; the limit here is half a second."""
+    """Without the limit of half a second, most of these cases take 30 s and more."""
     api.set_replies(reply)
     began = time.monotonic()
     with pytest.raises(ApiError, match=words):
@@ -161,14 +161,14 @@ def test_a_redirects_body_is_not_read(api: FakeApi, session: requests.Session) -
 
 
 def test_connections_are_not_kept_for_a_later_fetch(api: FakeApi, session: requests.Session) -> None:
-    """It would not be among those that the later call's time limit cuts."""
+    """The later fetch's time limit could not close a connection that an earlier one opened."""
     api.set_replies(Reply(b"{}"))
     fetch_body(session, api)
     fetch_body(session, api)
     assert len(set(api.clients)) == 2
 
 
-def test_a_server_that_is_not_there_is_named(session: requests.Session) -> None:
+def test_an_unreachable_server_is_named(session: requests.Session) -> None:
     with pytest.raises(ApiError, match=r"127\.0\.0\.1:1/"):
         fetch(session, "http://127.0.0.1:1/", timeout_s=1.0, max_bytes=10)
 

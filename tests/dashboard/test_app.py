@@ -37,7 +37,7 @@ def test_stations_have_coordinates_outlines_and_days(app: flask.Flask) -> None:
     assert (found["days"], found["time_zone"]) == ([["2026-11-24", 661]], "Europe/Paris")
 
 
-def test_a_settled_day_may_be_cached_by_the_browser(app: flask.Flask, clock: FakeClock) -> None:
+def test_a_settled_day_is_cacheable_by_the_browser(app: flask.Flask, clock: FakeClock) -> None:
     http = app.test_client()
     today = http.get("/data/2026-11-24.bin")
     day = decode_day(today.data)

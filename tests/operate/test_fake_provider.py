@@ -1,7 +1,7 @@
-"""The whole cycle with the real Terraform and the real cdktf-cli, and a fake google provider.
+"""Deploy, edit and destroy with the real Terraform and the real cdktf-cli, and a fake of the google provider.
 
-`tests.operate.fake_provider.provider` describes what it can do; `tests.local.control_plane` replays calls of the real
-provider. These tests run in their order: deploys that are killed, edits, a destroy.
+`tests.operate.fake_provider.provider` describes what the fake supports; `tests.local.control_plane` replays calls of
+the real provider. The tests depend on their order: deploys that are killed, edits, a destroy.
 """
 
 import json
@@ -27,9 +27,9 @@ pytestmark = pytest.mark.local
 ROOT = Path(__file__).parents[2]
 CHECKS = ROOT / ".cache" / "checkov"  # the environment that has the package `tf`
 PYTHON, TF = CHECKS / "bin" / "python", CHECKS / "lib" / "python3.13" / "site-packages" / "tf"
-SYNTHESIZED = ROOT / "tests" / "cdk" / "snapshots" / "vlille-dev.json"  # its types are those of today
+SYNTHESIZED = ROOT / "tests" / "cdk" / "snapshots" / "vlille-dev.json"  # has the resource types of the stack
 DEPLOY = ("deploy", "ENV=dev", "YES=1")
-KILLED_AT = (1, 40)  # documents of 67: at once, and among the grants
+KILLED_AT = (1, 40)  # number of documents, of 67 in all: at the start, and among the grants
 UNCHANGED = "No changes. Your infrastructure matches the configuration."
 
 
@@ -65,7 +65,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "TERRAFORM_BINARY_NAME": str(terraform.program),
         "TF_CLI_CONFIG_FILE": str(configuration),
         "CHECKPOINT_DISABLE": "1",
-        "PYTHONPATH": str(checkout / "src"),  # the copy's own packages, not those that the environment knows
+        "PYTHONPATH": str(checkout / "src"),  # the copy's own packages, not the installed ones
         "VLILLE_ENVIRONMENTS": str(checkout / "environments"),
         "VLILLE_ENV": "dev",
         MIRROR: str(mirror),
@@ -73,8 +73,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     of_make = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
     variables = {name: value for name, value in os.environ.items() if name not in of_make} | own
     with ExitStack() as closing:
-        one = Site(folder, variables)
-        closing.callback(one.make, "down", "ENV=dev")
+        closing.callback(Site(folder, variables).make, "down", "ENV=dev")
         begun = subprocess.run(
             [checkout / ".venv/bin/python", "-m", "local", "cloud", "--detached", "--env", "dev"],
             cwd=checkout,
@@ -99,7 +98,7 @@ def unlock(site: Site) -> None:
 
 @pytest.fixture(scope="module")
 def killed(site: Site) -> list[str]:
-    """What was printed by a deploy that was killed, by one that found its lock, and by one that was killed later."""
+    """The output of a killed deploy, of one that found its lock, and of one that was killed later."""
     printed = [site.make_killed(KILLED_AT[0], *DEPLOY), site.make(*DEPLOY).stdout]
     unlock(site)
     printed.append(site.make_killed(KILLED_AT[1], *DEPLOY))
@@ -109,14 +108,14 @@ def killed(site: Site) -> list[str]:
 
 @pytest.fixture(scope="module")
 def deployed(site: Site, killed: list[str]) -> str:
-    """What the deploy printed that came to its end."""
+    """The output of the first deploy that succeeds."""
     done = site.make(*DEPLOY)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
 
 def test_the_first_plan_creates_every_resource(site: Site) -> None:
-    """Before anything is deployed; what Terraform itself says to the configuration comes first."""
+    """Before anything is deployed; `terraform validate` finds nothing in the configuration."""
     site.synthesize()
     site.terraform("init", "-input=false")
     assert json.loads(site.terraform("validate", "-json"))["diagnostics"] == []
@@ -140,13 +139,13 @@ def test_a_deploy_after_killed_ones_imports_what_they_created(site: Site, deploy
 
 
 @pytest.mark.usefixtures("deployed")
-def test_after_a_deploy_nothing_differs(site: Site) -> None:
+def test_after_a_deploy_there_is_no_drift(site: Site) -> None:
     done = site.make("diff", "ENV=dev")
     assert done.returncode == 0, done.stdout
     assert UNCHANGED in done.stdout
 
 
-# An object is named by its content: the new one is there before the old one goes.
+# An object is named by its content: the new one is created before the old one is deleted.
 RENEWED = ["create", "delete"]
 FUNCTION = "google_cloudfunctions2_function.collection_function"
 COLLECTOR_ZIP = "google_storage_bucket_object.upload_collector"
@@ -155,7 +154,7 @@ EDITS: dict[str, tuple[tuple[str, str, str], Changes]] = {
         ("src/collector/tick.py", "import hashlib", "import hashlib  # edited"),
         {COLLECTOR_ZIP: RENEWED, FUNCTION: ["update"]},
     ),
-    # The sample travels with what reads it: the function, and the batch, whose template knows no update.
+    # The sample is packaged with the function and the batch; a workflow template cannot be updated in place.
     "one more column": (
         ("sources/vlille_ogc/sample.json", '"@id": "301",', '"@id": "301", "nb_velos_electriques": 3,'),
         {
@@ -179,7 +178,9 @@ EDITS: dict[str, tuple[tuple[str, str, str], Changes]] = {
 
 @pytest.mark.usefixtures("deployed")
 @pytest.mark.parametrize(("edit", "expected"), EDITS.values(), ids=EDITS)
-def test_an_edit_changes_what_it_names(site: Site, edit: tuple[str, str, str], expected: Changes) -> None:
+def test_an_edit_changes_only_the_expected_resources(
+    site: Site, edit: tuple[str, str, str], expected: Changes
+) -> None:
     site.edit(*edit)
     assert site.plan() == expected
     site.terraform("apply", "-input=false", "plan")
@@ -192,12 +193,12 @@ def test_the_outputs_are_shown(site: Site) -> None:
     assert done.returncode == 0, done.stdout
     output = " ".join(done.stdout.split())
     assert "station_table = vlille-dev.vlille.vlille_ogc" in output
-    # What only Google could have filled in is a placeholder that says so.
+    # A value that only Google Cloud knows is a placeholder.
     assert "landing_bucket_url = url of vlille-dev-landing" in output
 
 
 @pytest.mark.usefixtures("deployed")
-def test_a_destroy_leaves_nothing(site: Site) -> None:
+def test_a_destroy_deletes_every_resource(site: Site) -> None:
     done = site.make("destroy", "ENV=dev", "TO=local")
     assert done.returncode == 0, done.stdout
     local_folder = site.checkout / ".local" / "dev"
@@ -207,4 +208,4 @@ def test_a_destroy_leaves_nothing(site: Site) -> None:
     assert state["resources"] == []
     assert site.held == []
     assert sorted(file.name for file in (local_folder / "storage").rglob("*.tf*")) == ["default.tfstate"]
-    assert not (local_folder / "endpoints.json").exists()  # what stood for Google Cloud is ended
+    assert not (local_folder / "endpoints.json").exists()  # the local control plane has ended

@@ -1,4 +1,4 @@
-"""Responses and samples of others, by path: each gives what is right, streamed and after a rebuild."""
+"""Shared cases of responses and samples: each produces the expected rows, streamed and after a rebuild."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from tests.conftest import CASES, ROOT
 from tests.feed.examples import write_folder
 from tests.spark.pipeline import Collected, Tick, check, run_ticks
 
-# Of a test, not of what all of them wait for: a hundred responses and a Spark job.
+# The timeout is that of a test, without the shared fixture: a hundred responses and a Spark job.
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(func_only=True)]
 
 NIGHT = datetime(2026, 10, 25, 0, 31, tzinfo=UTC)  # of the responses
@@ -28,7 +28,7 @@ def _response(case: str) -> tuple[Reply, ...]:
 
 
 def _rows(**changes: dict[str, Any]) -> list[dict[str, Any]]:
-    """The three stations, with other values of some of them by column."""
+    """Return the rows of the three stations, with changed values by column and station."""
     return [
         {"id": name, "nb_velos_dispo": bikes, "date_modification": SEEN}
         | {column: values[name] for column, values in changes.items() if name in values}
@@ -80,7 +80,7 @@ SHAPES: dict[str, tuple[str, list[dict[str, Any]]]] = {
 
 
 def _pages(sample: dict[str, Any]) -> list[Reply]:
-    """1,500 records as the sample's, of which a page has 100; the last page is repeated."""
+    """Return pages of 100 records, 1,500 in all, like the sample's; the last page is repeated."""
     [station] = sample["results"]
     return [
         Reply(
@@ -165,7 +165,7 @@ TICKS = _ticks()
 
 @pytest.fixture(scope="module")
 def done(new_project: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Collected:
-    """Every case collected, archived and rebuilt."""
+    """The results of all cases: collected, archived and rebuilt."""
     sources = tmp_path_factory.mktemp("sources")
     shutil.copytree(ROOT / "sources" / OGC, sources / OGC)
     for name, (toml, _) in SHAPES.items():

@@ -1,4 +1,4 @@
-"""Types whose creation takes access away: default service accounts disabled or deleted, members removed from a role."""
+"""Types whose creation removes access: default service accounts disabled or deleted, members removed from a role."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ ACTIONS = {
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Yield whose access ends."""
+    """Yield the principals that lose access."""
     project = span(get_text(change.present, "project") or context.names.of(change.address))
     if change.type == "google_project_iam_member_remove":
         member = describe_member(get_text(change.present, "member"))

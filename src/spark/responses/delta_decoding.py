@@ -1,8 +1,8 @@
 """Decode only the values that changed since the previous response.
 
 Two consecutive responses share nearly all of their text: keys, names, coordinates. They are compared as bytes, comma by
-comma. Differences must be inside of column values; only these values are decoded. Twice as fast as decoding the whole
-response. If anything else differs, the result is None and the response must be decoded as a whole.
+comma. Differences must be inside of column values; only these values are decoded, which is twice as fast as decoding
+the whole response. If anything else differs, the result is None and the whole response must be decoded.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +13,9 @@ import numpy as np
 from msgspec import UNSET
 
 _COMMA = ord(",")
-_PATIENCE = 4, 1_024  # mismatches before the baseline is replaced: at first, and at most
-_MOST_GROWTH = 2**20  # bytes that a response may be longer than the baseline
-_MAX_TOKENS = 100_000  # cached values of a column
+_MAX_MISSES = 4, 1_024  # mismatches before the baseline is replaced: initial value, and maximum
+_MAX_GROWTH = 2**20  # bytes by which a response may be longer than the baseline
+_MAX_TOKENS = 100_000  # cached values per column
 _MAX_TOKEN = 64  # bytes of a cached value: numbers and times, no long strings
 
 Values = dict[int, Sequence[Any]]  # by column: a value per record
@@ -69,29 +69,29 @@ class DeltaDecoder:
         self._find_values = find_values
         self._tokens = [_TokenCache(read) for read in readers]
         self._baseline: _Baseline | None = None
-        self._misses, self._patience = 0, _PATIENCE[0]
+        self._misses, self._allowed_misses = 0, _MAX_MISSES[0]
 
     def decode(self, body: bytes) -> Values | None:
         """Return the values of a response, None if it does not match; unchanged columns are the same objects."""
         known = self._baseline
         if known is None:
             return None
-        values = self._values(known, body)
+        values = self._decode_changes(known, body)
         if values is None:
             self._misses += 1
         else:
-            self._misses, self._patience = 0, _PATIENCE[0]
+            self._misses, self._allowed_misses = 0, _MAX_MISSES[0]
         return values
 
     def set_baseline(self, body: bytes, values: Values) -> None:
         """Use a decoded response as baseline, if there is none or none of the last responses matched."""
-        if self._baseline is None or self._misses >= self._patience:
+        if self._baseline is None or self._misses >= self._allowed_misses:
             if self._baseline is not None:
-                self._patience = min(2 * self._patience, _PATIENCE[1])
+                self._allowed_misses = min(2 * self._allowed_misses, _MAX_MISSES[1])
             self._baseline, self._misses = _make_baseline(body, values, self._find_values(body)), 0
 
-    def _values(self, known: _Baseline, body: bytes) -> Values | None:
-        if len(body) > len(known.text) + _MOST_GROWTH:  # before memory of its size is allocated
+    def _decode_changes(self, known: _Baseline, body: bytes) -> Values | None:
+        if len(body) > len(known.text) + _MAX_GROWTH:  # checked before memory of its size is allocated
             return None
         text = np.frombuffer(body, np.uint8)
         is_comma = text == _COMMA
@@ -102,13 +102,13 @@ class DeltaDecoder:
         if changed is None:
             return None
         try:
-            values = self._changed_values(known, body, bounds, changed)
+            values = self._decode_changed_values(known, body, bounds, changed)
         except (ValueError, TypeError):
             return None
         known.text, known.bounds, known.values = text, bounds, values
         return values
 
-    def _changed_values(
+    def _decode_changed_values(
         self, known: _Baseline, body: bytes, bounds: np.ndarray[Any, Any], changed: np.ndarray[Any, Any]
     ) -> Values:
         gaps = known.gap[changed]
@@ -121,23 +121,24 @@ class DeltaDecoder:
         start = 0
         for column, stop in enumerate(stops):
             if stop > start:
-                values[column] = self._fresh(column, values[column], records[start:stop], tokens[start:stop])
+                values[column] = self._update_column(
+                    column, values[column], records[start:stop], tokens[start:stop]
+                )
                 start = stop
         return values
 
-    def _fresh(
+    def _update_column(
         self, column: int, values: Sequence[Any], records: list[int], tokens: list[bytes]
     ) -> list[Any]:
         """Return a column's values with the new values of some records."""
         read = self._tokens[column].__getitem__
-        if len(tokens) == len(values) and tokens.count(tokens[0]) == len(
-            tokens
-        ):  # such as the time of the response
+        # One new value for all records, such as the time of the response.
+        if len(tokens) == len(values) and tokens.count(tokens[0]) == len(tokens):
             return [read(tokens[0])] * len(tokens)
-        fresh = list(values)
+        updated = list(values)
         for record, value in zip(records, map(read, tokens), strict=True):
-            fresh[record] = value
-        return fresh
+            updated[record] = value
+        return updated
 
 
 def _find_bounds(is_comma: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -1,4 +1,4 @@
-"""A fake of Terraform's google provider 6.50.0, for machines that cannot download the real one.
+"""A fake of Terraform's google provider 6.50.0, for hosts that cannot download the real one.
 
 Terraform runs this program as a provider (plugin protocol 6). It has the real one's schema and calls no API: a resource
 is a JSON document in a folder, and computed attributes are placeholders. It knows which arguments replace a resource,
@@ -27,8 +27,8 @@ State = dict[str, Any]
 Block = dict[str, Any]
 Filling = Callable[[str, Any], Any]  # name and type of an attribute → its value
 
-# Whose change makes another resource of it, as plans of the real provider 6.50.0 have shown; "*" is any argument.
-# Which changes of a table's schema do so is not looked at: each of them is an update here.
+# Arguments whose change replaces the resource, as plans of the real provider 6.50.0 show; "*" is any argument.
+# Every change of a table's schema is an update in place, unlike with the real provider.
 REPLACES = {
     "google_artifact_registry_repository": {"repository_id", "format", "location"},
     "google_bigquery_dataset": {"dataset_id", "location"},
@@ -47,18 +47,18 @@ REPLACES = {
     "google_storage_bucket": {"name", "location"},
     "google_storage_bucket_object": {"bucket", "name", "source", "content", "content_type", "metadata"},
 }
-# What tells apart resources of a type that no import ID is known of.
+# Arguments that identify a resource whose type has no known import ID.
 IDENTITY = (
     *("project", "location", "bucket", "dataset_id", "table_id", "topic", "subscription", "service"),
     *("repository", "service_account_id", "name", "role", "member", "condition"),
 )
-# Writing these again is no error.
-WRITTEN_OVER = ("_iam_member", "_bucket_object")
-PROVIDERS = ("project", "region")  # arguments that a resource may leave to its provider
+# Types that can be created again without an error.
+OVERWRITABLE = ("_iam_member", "_bucket_object")
+PROVIDER_DEFAULTS = ("project", "region")  # arguments with a default in the provider's configuration
 
 
 class FakeProvider(tf.provider.ProviderServicer):  # type: ignore[misc]
-    """Answers Terraform's calls; handshake and messages are the package's."""
+    """Handles Terraform's calls; the package implements handshake and messages."""
 
     def __init__(self, schemas: dict[str, Any], folder: Path) -> None:
         super().__init__(None)
@@ -66,18 +66,18 @@ class FakeProvider(tf.provider.ProviderServicer):  # type: ignore[misc]
         self._configuration: State = {}
 
     def GetProviderSchema(self, _request: Any, _context: Any) -> Any:
-        """Tell the schema, as it was read from the bindings."""
+        """Return the schema that was read from the bindings."""
         resources, data_sources = (
-            {name: pb.Schema(block=_block(block)) for name, block in self._schemas[kind].items()}
+            {name: pb.Schema(block=_make_schema_block(block)) for name, block in self._schemas[kind].items()}
             for kind in ("resources", "data_sources")
         )
         return pb.GetProviderSchema.Response(
-            provider=pb.Schema(block=_block(self._schemas["provider"])),
+            provider=pb.Schema(block=_make_schema_block(self._schemas["provider"])),
             resource_schemas=resources,
             data_source_schemas=data_sources,
         )
 
-    # Terraform itself has compared what is configured with the schema.
+    # Terraform itself validates the configuration against the schema.
     ValidateProviderConfig = staticmethod(lambda _request, _context: pb.ValidateProviderConfig.Response())
     ValidateResourceConfig = staticmethod(lambda _request, _context: pb.ValidateResourceConfig.Response())
     ValidateDataResourceConfig = staticmethod(
@@ -85,7 +85,7 @@ class FakeProvider(tf.provider.ProviderServicer):  # type: ignore[misc]
     )
 
     def ConfigureProvider(self, request: Any, _context: Any) -> Any:
-        """Keep what resources take from their provider: project, region, labels."""
+        """Store the provider's configuration: project, region and labels."""
         self._configuration = read_dynamic_value(request.config)
         return pb.ConfigureProvider.Response()
 
@@ -94,14 +94,14 @@ class FakeProvider(tf.provider.ProviderServicer):  # type: ignore[misc]
         return pb.UpgradeResourceState.Response(upgraded_state=pb.DynamicValue(json=request.raw_state.json))
 
     def ReadDataSource(self, request: Any, _context: Any) -> Any:
-        """Fill in what Google would."""
+        """Return a placeholder for each value that Google Cloud would compute."""
         kind, known = request.type_name, self._with_defaults(read_dynamic_value(request.config))
-        state = _filled(self._schemas["data_sources"][kind], known, _placeholder(kind))
+        state = _fill_computed(self._schemas["data_sources"][kind], known, _make_placeholder(kind))
         return pb.ReadDataSource.Response(state=to_dynamic_value(state))
 
     def ImportResourceState(self, request: Any, _context: Any) -> Any:
-        """Find the document by its import ID."""
-        kind, file = request.type_name, self._file(request.type_name, {"id": request.id})
+        """Return the document that has this import ID."""
+        kind, file = request.type_name, self._find_file(request.type_name, {"id": request.id})
         if not file.exists():
             return pb.ImportResourceState.Response()
         state = to_dynamic_value(json.loads(file.read_text()))
@@ -109,21 +109,21 @@ class FakeProvider(tf.provider.ProviderServicer):  # type: ignore[misc]
         return pb.ImportResourceState.Response(imported_resources=[found])
 
     def ReadResource(self, request: Any, _context: Any) -> Any:
-        """Read the document again; without it the resource is gone."""
-        file = self._file(request.type_name, read_dynamic_value(request.current_state))
+        """Read the document; without one the resource does not exist."""
+        file = self._find_file(request.type_name, read_dynamic_value(request.current_state))
         found = json.loads(file.read_text()) if file.exists() else None
         return pb.ReadResource.Response(new_state=to_dynamic_value(found))
 
     def PlanResourceChange(self, request: Any, _context: Any) -> Any:
-        """Leave open what only Google knows, and tell which changes replace the resource."""
+        """Mark values that only Google Cloud knows as unknown, and report which changes replace the resource."""
         prior = read_dynamic_value(request.prior_state)
         proposed = read_dynamic_value(request.proposed_new_state)
-        if proposed is None:  # it is to be destroyed
+        if proposed is None:  # a destroy
             return pb.PlanResourceChange.Response(planned_state=request.proposed_new_state)
         planned = self._with_defaults(proposed)
         if planned == prior:
             return pb.PlanResourceChange.Response(planned_state=request.prior_state)
-        planned = _filled(self._schemas["resources"][request.type_name], planned, lambda *_: Unknown)
+        planned = _fill_computed(self._schemas["resources"][request.type_name], planned, lambda *_: Unknown)
         changed = [name for name in planned if prior and planned[name] != prior[name]]
         grant = request.type_name.endswith("_iam_member")
         replacing = {"*"} if grant else REPLACES.get(request.type_name, set())
@@ -140,15 +140,15 @@ class FakeProvider(tf.provider.ProviderServicer):  # type: ignore[misc]
         """Write the document, or remove it."""
         kind, problems = request.type_name, Diagnostics()
         prior, planned = read_dynamic_value(request.prior_state), read_dynamic_value(request.planned_state)
-        file = self._file(kind, planned or prior)
-        if prior is None and file.exists() and not kind.endswith(WRITTEN_OVER):
+        file = self._find_file(kind, planned or prior)
+        if prior is None and file.exists() and not kind.endswith(OVERWRITABLE):
             problems.add_error(f"Error 409: {kind} already exists", f"the fake provider has it in {file}")
             return pb.ApplyResourceChange.Response(diagnostics=problems.to_pb())
         if planned is None:
             file.unlink(missing_ok=True)
             return pb.ApplyResourceChange.Response(new_state=request.planned_state)
-        filling = _placeholder(self._identity(kind, planned))
-        state = _filled(self._schemas["resources"][kind], planned, filling)
+        filling = _make_placeholder(self._compute_identity(kind, planned))
+        state = _fill_computed(self._schemas["resources"][kind], planned, filling)
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_suffix(f".{threading.get_ident()}")
         temporary.write_text(json.dumps(state, indent=1))
@@ -156,25 +156,27 @@ class FakeProvider(tf.provider.ProviderServicer):  # type: ignore[misc]
         return pb.ApplyResourceChange.Response(new_state=to_dynamic_value(state))
 
     def _with_defaults(self, state: State) -> State:
-        """Take project and region from the provider, and put its labels beside the resource's own."""
-        own: State = {name: state[name] or self._configuration[name] for name in PROVIDERS if name in state}
+        """Return the state with the provider's project and region, and with its labels merged into the resource's."""
+        own: State = {
+            name: state[name] or self._configuration[name] for name in PROVIDER_DEFAULTS if name in state
+        }
         if "effective_labels" in state and state.get("labels") is not Unknown:
             labels = (self._configuration["default_labels"] or {}) | (state["labels"] or {})
             own |= {"effective_labels": labels, "terraform_labels": labels}
         return state | own
 
-    def _file(self, kind: str, state: State) -> Path:
-        name = state["id"] if isinstance(state["id"], str) else self._identity(kind, state)
+    def _find_file(self, kind: str, state: State) -> Path:
+        name = state["id"] if isinstance(state["id"], str) else self._compute_identity(kind, state)
         return self._folder / kind / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
 
-    def _identity(self, kind: str, state: State) -> str:
+    def _compute_identity(self, kind: str, state: State) -> str:
         if kind in self._ids:
             return str(self._ids[kind].format_map(state))
         identifiers = [state[name] for name in IDENTITY if state.get(name) and state[name] is not Unknown]
         return "/".join(each if isinstance(each, str) else json.dumps(each) for each in identifiers)
 
 
-def _block(block: Block) -> Any:
+def _make_schema_block(block: Block) -> Any:
     return pb.Schema.Block(
         attributes=[
             pb.Schema.Attribute(
@@ -187,7 +189,7 @@ def _block(block: Block) -> Any:
         block_types=[
             pb.Schema.NestedBlock(
                 type_name=name,
-                block=_block(each["block"]),
+                block=_make_schema_block(each["block"]),
                 nesting=pb.Schema.NestedBlock.NestingMode.Value(each["nesting"].upper()),
                 min_items=int(each["required"]),
             )
@@ -196,19 +198,19 @@ def _block(block: Block) -> Any:
     )
 
 
-def _filled(block: Block, state: State, filling: Filling) -> State:
-    """Return a state with a filling for each computed value that is not known, made from its name and type."""
+def _fill_computed(block: Block, state: State, filling: Filling) -> State:
+    """Return a state in which `filling` has computed each unknown value from its name and type."""
     filled = dict(state)
     for name, each in block["attributes"].items():
         if each["computed"] and (state[name] is None or state[name] is Unknown):
             filled[name] = filling(name, each["type"])
     for name, each in block["blocks"].items():
         if isinstance(inner := state[name], list):
-            filled[name] = [_filled(each["block"], one, filling) for one in inner]
+            filled[name] = [_fill_computed(each["block"], item, filling) for item in inner]
     return filled
 
 
-def _placeholder(identity: str) -> Filling:
+def _make_placeholder(identity: str) -> Filling:
     values = {"number": 0, "bool": False, "map": {}, "object": {}, "list": [], "set": []}
 
     def fill(name: str, kind: Any) -> Any:
@@ -220,7 +222,7 @@ def _placeholder(identity: str) -> Filling:
 
 
 def main(schemas: Path, folder: Path) -> None:
-    """Serve Terraform until it ends this."""
+    """Run the provider until Terraform ends it."""
     tf.provider.ProviderServicer = lambda _provider: FakeProvider(json.loads(schemas.read_text()), folder)
     run_provider(None, [str(folder)])
 

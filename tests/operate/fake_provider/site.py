@@ -19,41 +19,41 @@ Changes = dict[str, list[str]]  # address → actions, in their order
 
 @dataclass(frozen=True)
 class Site:
-    """`folder` holds the copy (`checkout`), the fake provider (`mirror`) and what it keeps (`documents`)."""
+    """`folder` has the copy (`checkout`), the fake provider (`mirror`) and its resources (`documents`)."""
 
     folder: Path
     variables: Mapping[str, str]
 
     @property
     def checkout(self) -> Path:
-        """The copy, which may be edited."""
+        """The copy, which tests edit."""
         return self.folder / "checkout"
 
     @property
     def stack(self) -> Path:
-        """The folder that Terraform works in."""
+        """The folder in which Terraform runs."""
         return self.checkout / "cdktf.out" / "environments" / "dev" / "stacks" / STACK
 
     @property
     def declared(self) -> set[str]:
-        """The addresses of all resources of the stack as it was synthesized last."""
+        """The addresses of all resources of the newest synthesized stack."""
         found = json.loads((self.stack / "cdk.tf.json").read_text())["resource"]
         return {f"{kind}.{name}" for kind, named in found.items() for name in named}
 
     @property
     def held(self) -> list[Path]:
-        """The documents there are, one for each resource of the provider."""
+        """The documents of the fake provider, one per resource."""
         return sorted((self.folder / "documents").rglob("*.json"))
 
     def make(self, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-        """Run make as a user does who types a text; `stdout` is without colours."""
+        """Run make with `typed` as standard input; `stdout` also has standard error, without colours."""
         done = self._run(self.checkout, "make", *words, typed=typed)
         return subprocess.CompletedProcess(
             done.args, done.returncode, COLOUR.sub("", done.stdout + done.stderr)
         )
 
     def make_killed(self, held: int, *words: str) -> str:
-        """Run make, kill Terraform and its provider once so many documents are there, and return what was printed."""
+        """Run make, kill Terraform and its provider once `held` documents exist, and return the output."""
         with (self.folder / "killed").open("w+") as output:
             process = subprocess.Popen(
                 ["make", *words],
@@ -77,12 +77,12 @@ class Site:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def edit(self, file: str, before: str, after: str) -> None:
-        """Replace the one place where a file of the copy says something, and synthesize anew."""
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Replace the only occurrence of `old` in a file of the copy, and synthesize again."""
         path = self.checkout / file
         text = path.read_text("utf-8")
-        assert text.count(before) == 1, f"{file} says {before!r} {text.count(before)} times"
-        path.write_text(text.replace(before, after), "utf-8")
+        assert text.count(old) == 1, f"{file} has {old!r} {text.count(old)} times"
+        path.write_text(text.replace(old, new), "utf-8")
         self.synthesize()
 
     def synthesize(self) -> None:
@@ -114,6 +114,6 @@ class Site:
 
 
 def changes(plan: Mapping[str, Any]) -> Changes:
-    """What a plan, as `terraform show -json` tells it, would change."""
+    """Return the actions of a plan's JSON by address, without resources that do not change."""
     found = {each["address"]: each["change"]["actions"] for each in plan.get("resource_changes", [])}
     return {address: actions for address, actions in found.items() if actions not in (["no-op"], ["read"])}

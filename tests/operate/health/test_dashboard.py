@@ -1,4 +1,4 @@
-"""What `make smoke` says of the dashboard: who may open it, and how old its newest data is."""
+"""The findings of `make smoke` for the dashboard: who can open it, and the age of its newest data."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,14 +18,14 @@ from operate.target import Target
 from tests.conftest import ENVIRONMENTS
 from tests.operate.conftest import Google
 
-DEV = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]  # silent after 15 minutes
+DEV = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]  # data is stale after 15 minutes
 NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
 FRESH = datetime(2026, 11, 24, 11, 59, tzinfo=UTC)
 CLOUD = Target("dev")
 LOG = "the service's log says why (`make outputs ENV=dev` has console_links)"
 
 
-def public(settings: Settings) -> Settings:
+def make_public(settings: Settings) -> Settings:
     assert settings.dashboard
     return replace(settings, dashboard=structs.replace(settings.dashboard, public=True))
 
@@ -86,7 +86,7 @@ def test_each_state_of_a_private_dashboard(facts: DashboardFacts | Unavailable, 
     ],
 )
 def test_a_public_dashboard_must_open_without_an_identity(facts: DashboardFacts, expected: str) -> None:
-    assert [str(line) for line in judge_dashboard(facts, public(DEV), CLOUD, NOW)] == [expected]
+    assert [str(line) for line in judge_dashboard(facts, make_public(DEV), CLOUD, NOW)] == [expected]
 
 
 @pytest.mark.unit
@@ -107,7 +107,7 @@ def test_a_private_dashboard_passes_with_403_and_fresh_data_only(
     assert line.wrong is not (anonymous == 403 and (status is None or is_fresh))
 
 
-def give_no_token(_url: str) -> str:
+def raise_no_token(_url: str) -> str:
     raise OperateError("gcloud is not on PATH")
 
 
@@ -123,10 +123,10 @@ def give_no_token(_url: str) -> str:
         ([(403, {}), (200, {"collected_at": None})], lambda _url: "secret", DashboardFacts(403, 200)),
         ([(403, {}), (200, b"<html>")], lambda _url: "secret", DashboardFacts(403, 200)),
         ([(403, {}), (403, {})], lambda _url: "secret", DashboardFacts(403, 403)),
-        ([(403, {})], give_no_token, DashboardFacts(403, None, refused="gcloud is not on PATH")),
+        ([(403, {})], raise_no_token, DashboardFacts(403, None, refused="gcloud is not on PATH")),
         (
             [(200, {"collected_at": "2026-11-24T11:59:00+00:00"})],
-            give_no_token,
+            raise_no_token,
             DashboardFacts(200, 200, FRESH),
         ),
     ],
@@ -150,10 +150,10 @@ def test_the_newest_data_is_requested_without_and_with_an_identity(  # noqa: PLR
 def test_a_missing_or_unreachable_dashboard_fails(google: Google, cloud: Cloud, settings: Settings) -> None:
     name = f"GET /cloud_run_v2/projects/{settings.project}/locations/{settings.region}/services/dashboard"
     google.responses[name] = (404, {})
-    assert observe_dashboard(cloud, settings, CLOUD, give_no_token) == Unavailable(
+    assert observe_dashboard(cloud, settings, CLOUD, raise_no_token) == Unavailable(
         "not found: run `make deploy ENV=dev`"
     )
     google.responses[name] = (200, {"uri": "http://127.0.0.1:1"})
-    assert observe_dashboard(cloud, settings, CLOUD, give_no_token) == Unavailable(
+    assert observe_dashboard(cloud, settings, CLOUD, raise_no_token) == Unavailable(
         "http://127.0.0.1:1 does not respond: the connection is refused"
     )

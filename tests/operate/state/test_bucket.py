@@ -1,4 +1,4 @@
-"""The state bucket: made once, set right again, refused where it is not ours, removed when it is empty."""
+"""The state bucket: created once, corrected, refused if it is another project's, and deleted if it is empty."""
 
 import json
 from collections.abc import Callable
@@ -83,7 +83,7 @@ def test_a_different_configuration_is_corrected(
     google.buckets[f"{settings.project}-tfstate"] |= changed
     assert make(cloud, settings) == f"the state bucket {settings.project}-tfstate was corrected: {message}"
     if message == "labelled":
-        right["labels"]["team"] = "bikes"  # somebody else's label stays
+        right["labels"]["team"] = "bikes"  # another label is kept
     assert google.buckets[f"{settings.project}-tfstate"] == right
 
 
@@ -204,7 +204,7 @@ DAMAGED: list[Any] = [
 def test_a_damaged_state_is_reported_with_its_replacement(
     google: Google, cloud: Cloud, settings: Settings, content: bytes
 ) -> None:
-    """Of three versions the last two cannot be read."""
+    """Of three versions of the state, the last two are damaged."""
     make(cloud, settings)
     bucket = find_bucket(cloud.storage, settings)
     assert bucket is not None
