@@ -21,7 +21,7 @@ from cdk.artifacts.packaging import EPOCH, PackagingError
 REQUIREMENTS = Path(__file__).parents[2] / "src" / "spark" / "requirements.txt"
 # Dataproc's Debian 12 has glibc 2.36.
 PLATFORM = "x86_64-manylinux_2_28"
-PLATFORM = "linux_x86_64"
+WHEEL_PLATFORM = "linux_x86_64"
 TIMEOUT_S = 600
 # Part of the cache key: increment it when a change below changes the zip.
 RECIPE = 2
@@ -64,7 +64,7 @@ def build_packages_zip(python: str, cache: Path, requirements: Path = REQUIREMEN
         folder = Path(scratch) / "packages"
         sys.stderr.write(f"fetching the Spark job's packages for Python {python} (once)\n")
         _install(python, requirements, folder)
-        _add_own_files(folder, f"{tag}-{PLATFORM}")
+        _add_own_files(folder, f"{tag}-{WHEEL_PLATFORM}")
         partial = Path(scratch) / "packages.zip"
         _write_zip(folder, partial)
         zip_path = cache / f"packages-{tag}-{_digest(partial)[:16]}.zip"

@@ -1,4 +1,4 @@
-"""Two copies of the checkout, and what `python stacks.py` makes of them: once for all tests here."""
+"""Two copies of the checkout, and the stacks that `python stacks.py` synthesizes from each, once per test session."""
 
 import json
 import os
@@ -37,12 +37,12 @@ class Synthesis:
     stacks: Mapping[str, dict[str, Any]]
 
     def folder(self, environment: str) -> Path:
-        """The folder that the paths of assets in a stack start from."""
+        """The folder that the paths of a stack's assets are relative to."""
         return self.outdir / "stacks" / f"vlille-{environment}"
 
 
 def synthesize(checkout: Path, outdir: Path, **variables: str) -> Synthesis:
-    """Run stacks.py of a checkout, with that checkout's own packages."""
+    """Run stacks.py of a checkout with the checkout's own packages."""
     done = subprocess.run(
         [sys.executable, "stacks.py"],
         cwd=checkout,
@@ -68,15 +68,15 @@ def synthesize(checkout: Path, outdir: Path, **variables: str) -> Synthesis:
 
 
 def copy_checkout(folder: Path, mtime: int, mode: int) -> Path:
-    """Copy what git keeps, with a modification time and mode of its own, beside the packages fetched before.
+    """Copy the tracked files, all with one modification time and mode, and the packages that were fetched earlier.
 
-    Its environments are those of the tests; what runs in it has to be given `VLILLE_ENVIRONMENTS`.
+    Its environments are those of the tests; programs that run in it need the variable `VLILLE_ENVIRONMENTS`.
     """
     kept = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, timeout=60)
     for name in sorted(kept.stdout.decode().split("\0")[:-1], reverse=bool(mtime % 2)):
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        if (ROOT / name).is_file():  # not one that is deleted and not yet committed
+        if (ROOT / name).is_file():  # skips a file that is deleted and not yet committed
             shutil.copyfile(ROOT / name, target)
             os.utime(target, (mtime, mtime))
             target.chmod(mode)
@@ -91,7 +91,7 @@ def copy_checkout(folder: Path, mtime: int, mode: int) -> Path:
 
 @pytest.fixture(scope="session")
 def checkouts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The same files in two folders: of 2001 in the one, of 2033 in the other."""
+    """Two folders with the same files, modified in 2001 in the first one and in 2033 in the second."""
     folder = tmp_path_factory.mktemp("checkouts")
     first = copy_checkout(folder / "first", 1_000_000_000, 0o644)
     second = copy_checkout(folder / "another place" / "second", 2_000_000_001, 0o755)
@@ -100,7 +100,7 @@ def checkouts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="session")
 def syntheses(checkouts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> list[Synthesis]:
-    """Both copies, synthesized at the same time, where an environment lies that is there no more."""
+    """The runs of both copies, in parallel, in output folders that still have a stack of a deleted environment."""
     if not list((ROOT / ".cache").glob("packages-*.zip")):
         pytest.fail("no packages for the Spark job yet: run `make synth` once, it fetches them")
     folder = tmp_path_factory.mktemp("syntheses")
@@ -114,7 +114,7 @@ def syntheses(checkouts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="session")
 def synthesis(syntheses: list[Synthesis]) -> Synthesis:
-    """What most tests look at."""
+    """The first run, which most tests read."""
     return syntheses[0]
 
 
@@ -141,5 +141,5 @@ def gbfs_stack(checkouts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def fork_synthesis(checkouts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
-    """The first copy, synthesized through the maintained fork."""
+    """The first copy, synthesized with the maintained fork `cdktn`."""
     return synthesize(checkouts[0], tmp_path_factory.mktemp("fork") / "out", VLILLE_CDK="cdktn")

@@ -1,4 +1,4 @@
-"""Least privilege: the stack's grants, the page that was reviewed, and the calls that need them, are the same."""
+"""Least privilege: the stack's grants, the table in docs/access.md and the calls that need them agree."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ PAGE = (ROOT / "docs" / "access.md").read_text("utf-8")
 ENVIRONMENTS = ("dev", "prod")
 Calls = tuple[tuple[str, str], ...]
 
-# A row of the table → where the workload's code does what needs the role.
+# A row of the table → the workload's code that needs the role.
 FUNCTION_SOURCES = (
     'project, if resource.name.startsWith("projects/_/buckets/gcf-v2-sources-'
     '${data.google_project.identity_project.number}-europe-west1")'
@@ -134,12 +134,12 @@ CALLS: dict[Grant, Calls] = {
         ("cdk/resources/views.py", "view=BigqueryTableView("),
     ),
 }
-# A construct that declares a role does not need it: its grants are no calls.
+# A construct that grants a role does not need it itself: grants are not calls.
 GRANTING = re.compile(r"\w+Iam(?:Member|CustomRole)\(")
 
 
 def list_table_rows(heading: str) -> list[list[str]]:
-    """The rows of the first table below a heading of the page."""
+    """Return the rows of the first table below a heading of the page."""
     part = PAGE.split(f" {heading}\n", 1)[1]
     rows = re.search(r"^\|[-|]+\|\n((?:\|.*\|\n)+)", part, re.MULTILINE)
     assert rows, heading
@@ -156,7 +156,7 @@ def read_documented_grants(heading: str = "The table") -> dict[Grant, Calls]:
 
 
 def strip_texts(source: str) -> str:
-    """What runs: no comments, no docstrings, and every expression on one line with single quotes."""
+    """Return code without comments and docstrings, each expression on one line with single quotes."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -174,7 +174,7 @@ def is_docstring(node: ast.stmt) -> bool:
 
 
 def list_uncalled_grants(read: Callable[[str], str]) -> set[Grant]:
-    """The rows with a call that the code has no longer."""
+    """Return the rows whose call is no longer in the code."""
     code = {path: strip_texts(read(path)) for path in {path for calls in CALLS.values() for path, _ in calls}}
     return {row for row, calls in CALLS.items() if any(call not in code[path] for path, call in calls)}
 
@@ -259,7 +259,7 @@ def test_a_role_without_a_call_is_reported(path: str, old: str, new: str, rows: 
 
 @pytest.mark.unit
 def test_a_grant_is_not_a_call() -> None:
-    """Where a file both grants and calls, no call that is counted stands within a grant."""
+    """In a file with grants and calls, no counted call is inside a grant."""
     for path in sorted({path for calls in CALLS.values() for path, _ in calls if path.startswith("cdk/")}):
         within = [
             ast.unparse(node)

@@ -1,4 +1,4 @@
-"""One program on two bindings, and of either only what it uses."""
+"""The program synthesizes the same stack with both bindings, and imports only the modules that it uses."""
 
 import os
 import re
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def without_versions(document: Any) -> Any:
-    """A stack's document without the provider's version and source, and without the `//` comments."""
+    """Return a stack's document without the provider's version and source, and without `//` comments."""
     if isinstance(document, dict):
         kept = document.keys() - {"//", "required_providers"}
         return {key: without_versions(document[key]) for key in kept}
@@ -33,7 +33,7 @@ def test_the_maintained_fork_declares_the_same(
     ours, fork = (each.stacks[environment] for each in (synthesis, fork_synthesis))
     assert without_versions(fork) == without_versions(ours)
     assert sum(len(each) for each in ours["resource"].values()) > 60
-    # It is the fork that answered, not the package that it stands for.
+    # The fork was imported, not the package that it replaces.
     assert ours["//"]["metadata"]["version"] != fork["//"]["metadata"]["version"]
 
 

@@ -1,4 +1,4 @@
-"""What the bootstrap stacks declare: the APIs of what the environment's stack holds, and who CI may be."""
+"""The bootstrap stacks: the APIs that the environment's stack needs, and the principals of CI."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.synth
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = ("dev", "prod")
-# Each type of the environment's stack by the beginning of its name, and the API that the provider calls for it.
+# The API that the provider calls for each resource type of the environment's stack, by the type's prefix.
 API_OF_TYPE = {
     "google_artifact_registry_": "artifactregistry",
     "google_bigquery_": "bigquery",
@@ -30,7 +30,7 @@ API_OF_TYPE = {
     "google_service_account": "iam",
     "google_storage_": "storage",
 }
-# What no resource names, and is called all the same.
+# APIs that are called although no resource type needs them.
 API_BESIDE = {"cloudbuild", "iamcredentials", "logging", "serviceusage"}
 BASIC = {"roles/owner", "roles/editor", "roles/viewer", "roles/reader", "roles/writer", "roles/admin"}
 
@@ -46,7 +46,7 @@ ADOPT = {
 
 @pytest.fixture(scope="module")
 def with_ci(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
-    """The environment dev with a repository, after what an earlier bootstrap left was found."""
+    """The stack of dev with a repository, for which resources of an earlier bootstrap are imported."""
     folder = tmp_path_factory.mktemp("ci")
     checkout = copy_checkout(folder / "checkout", 1_000_000_000, 0o644)
     with (checkout / "environments" / "dev.toml").open("a") as file:
@@ -62,7 +62,7 @@ def ci(with_ci: Synthesis) -> dict[str, Any]:
 
 
 def roles_of(stack: dict[str, Any], account: str) -> dict[str, str | None]:
-    """Role on the project → the condition's expression."""
+    """Return the roles on the project with the expressions of their conditions."""
     member = f"${{google_service_account.ci_{account}.member}}"
     return {
         grant["role"]: grant.get("condition", {}).get("expression")
@@ -75,7 +75,7 @@ def roles_of(stack: dict[str, Any], account: str) -> dict[str, str | None]:
 def test_the_stack_is_the_reviewed_one(
     synthesis: Synthesis, ci: dict[str, Any], name: str, pytestconfig: pytest.Config
 ) -> None:
-    """`pytest --update-snapshots` writes it anew."""
+    """`pytest --update-snapshots` renews the snapshot."""
     stack = json.loads(json.dumps(ci if name == "ci-bootstrap" else synthesis.stacks[name]))
     del stack["//"]
     for _, arguments in resources(stack):
@@ -122,7 +122,7 @@ def test_without_a_repository_nobody_is_let_in(synthesis: Synthesis) -> None:
 
 
 def test_the_environments_stack_knows_nothing_of_ci(with_ci: Synthesis, synthesis: Synthesis) -> None:
-    imported = {"import", "//"}  # which the metadata tells too
+    imported = {"import", "//"}  # the metadata also lists the imports
     stack = {key: value for key, value in with_ci.stacks["dev"].items() if key not in imported}
     assert stack == {key: value for key, value in synthesis.stacks["dev"].items() if key not in imported}
 
@@ -130,7 +130,7 @@ def test_the_environments_stack_knows_nothing_of_ci(with_ci: Synthesis, synthesi
 def test_only_this_repositorys_tokens_are_taken(ci: dict[str, Any]) -> None:
     provider = one(ci, "google_iam_workload_identity_pool_provider.ci_provider")
     assert provider["oidc"] == {"issuer_uri": "https://token.actions.githubusercontent.com"}
-    # By IDs: whoever takes over a name that became free has others.
+    # IDs, because a released name can be taken over by somebody else, whose IDs differ.
     assert "bikes-lille/vlille" in provider["description"]
     assert provider["attribute_condition"] == (
         "assertion.repository_id == '1296269' && assertion.repository_owner_id == '583231' && "
@@ -174,7 +174,7 @@ def test_the_reader_reads_and_reads_no_data(ci: dict[str, Any]) -> None:
     roles = roles_of(ci, "reader")
     words = ("viewer", "Viewer", "reader", "Reviewer", "browser")
     assert all(role.endswith(words) for role in roles), roles
-    # The one role that reads contents reads what CI itself made: the artifacts.
+    # The only role that reads objects is limited to the artifacts bucket, which CI itself writes.
     assert {role: condition for role, condition in roles.items() if condition} == {
         "roles/storage.objectViewer": (
             "resource.name.startsWith('projects/_/buckets/vlille-dev-artifacts/objects/')"
@@ -189,7 +189,7 @@ def test_the_reader_reads_and_reads_no_data(ci: dict[str, Any]) -> None:
 
 
 def test_the_deployer_reads_the_log_of_a_build_that_failed(ci: dict[str, Any]) -> None:
-    """And the reader, which whoever opens a pull request may be, reads no log."""
+    """Everybody who opens a pull request can act as the reader, so it cannot read logs."""
     called = (ROOT / "cdk" / "workloads" / "build_image.py").read_text("utf-8")
     assert "/v2/entries:list" in called
     assert "roles/logging.viewer" in roles_of(ci, "deployer")

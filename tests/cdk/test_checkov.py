@@ -1,4 +1,4 @@
-"""checkov itself on what is synthesized: nothing fails, and no skip is left that nothing needs."""
+"""checkov on the synthesized stacks: no check fails, and every skip is needed."""
 
 import json
 import re
@@ -21,7 +21,7 @@ SKIP = re.compile(r"^  - (CKV2?_GCP_\d+) # \S", re.MULTILINE)
 
 
 def checkov(*arguments: str) -> tuple[int, dict[str, Any]]:
-    """Its exit code and its report, from a folder without a configuration of its own."""
+    """Run checkov in a folder without configuration, and return its exit code and report."""
     if not PYTHON.exists():
         pytest.fail("checkov is not installed: run `make checkov` once, it installs what is pinned")
     done = subprocess.run(
@@ -49,7 +49,7 @@ def test_no_check_fails(synthesis: Synthesis) -> None:
     )
     assert failed(report) == set()
     assert code == 0
-    # A file that checkov cannot read, or does not take for Terraform, gives a green report of nothing.
+    # For a file that checkov cannot parse, its report is empty and passes.
     assert report["check_type"] == "terraform_json"
     assert report["summary"]["parsing_errors"] == 0
     assert report["summary"]["passed"] > 100

@@ -1,4 +1,4 @@
-"""Your environments, however many there are: they can be used, and what must hold for each holds."""
+"""All files of environments/: they can be loaded and synthesized, and fulfil the rules for every environment."""
 
 import json
 import os
@@ -19,13 +19,13 @@ NAMES = Project(ROOT, {}).environments
 
 @pytest.fixture(scope="module")
 def environments(feeds: dict[str, Feed]) -> dict[str, Settings]:
-    """What the files say."""
+    """The settings of all environments."""
     return load_environments(FOLDER, feeds)
 
 
 @pytest.fixture(scope="module")
 def synthesized(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
-    """Their stacks, as `make synth` writes them."""
+    """The stacks of all environments, as `make synth` writes them."""
     return synthesize(ROOT, tmp_path_factory.mktemp("yours"), VLILLE_ENVIRONMENTS=str(FOLDER))
 
 
@@ -39,8 +39,8 @@ def test_every_file_is_an_environment_in_a_project_of_its_own(environments: dict
 
 
 @pytest.mark.unit
-def test_github_knows_every_environment_by_variables_of_its_own() -> None:
-    """Names of variables have no case on GitHub, and environments' names have no capitals."""
+def test_every_environment_has_its_own_variables_on_github() -> None:
+    """GitHub's variable names are case-insensitive, so no two environments may have the same name in capitals."""
     assert len({name.upper() for name in NAMES}) == len(NAMES) > 0
 
 
@@ -51,7 +51,7 @@ def test_each_has_its_stack_and_its_bootstrap(synthesized: Synthesis) -> None:
 
 @pytest.mark.synth
 @pytest.mark.parametrize("name", NAMES)
-def test_a_stack_is_what_its_file_says(
+def test_a_stack_has_the_settings_of_its_file(
     name: str, synthesized: Synthesis, environments: dict[str, Settings]
 ) -> None:
     stack, settings = synthesized.stacks[name], environments[name]
@@ -80,7 +80,7 @@ def test_no_stack_names_another_ones_project(
 
 
 def held(stack: dict[str, Any]) -> list[str]:
-    """Addresses of what cannot be destroyed by accident."""
+    """Return the addresses of resources with deletion protection."""
     return [
         f"{kind}.{name}"
         for kind, named in stack["resource"].items()

@@ -1,4 +1,4 @@
-"""What an environment with [gbfs] has beside the others: its tables, a subscription per shard, and few roles."""
+"""The additional resources of an environment with [gbfs]: tables, a subscription per shard, and grants."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The same sources give the same bytes: in another folder, with other times and modes, in another run."""
+"""A synth is reproducible: equal sources in another folder, with other times and modes, give equal bytes."""
 
 import zipfile
 from pathlib import Path
@@ -22,7 +22,7 @@ def test_two_checkouts_synthesize_the_same_bytes(syntheses: list[Synthesis]) -> 
     first, second = (contents(synthesis.outdir) for synthesis in syntheses)
     assert list(first) == list(second)
     assert [name for name in first if first[name] != second[name]] == []
-    assert sum(name.endswith("cdk.tf.json") for name in first) == 4  # with the bootstrap stacks
+    assert sum(name.endswith("cdk.tf.json") for name in first) == 4  # including the bootstrap stacks
 
 
 def test_what_each_archive_holds(synthesis: Synthesis) -> None:

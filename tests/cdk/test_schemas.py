@@ -1,4 +1,4 @@
-"""The JSON Schemas of the TOML files: current, complete, and true of the files that there are."""
+"""The JSON Schemas of the TOML files: current, complete, and valid for the repository's files."""
 
 import json
 import tomllib

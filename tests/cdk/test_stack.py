@@ -1,4 +1,4 @@
-"""What `python stacks.py` declares, read from the Terraform JSON that it writes."""
+"""The resources of the stacks that `python stacks.py` synthesizes, read from their Terraform JSON."""
 
 import base64
 import hashlib
@@ -30,7 +30,7 @@ HASHES = (
 
 
 def resources(stack: dict[str, Any], kind: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every resource with its address, or those of a type."""
+    """Return all resources by address, or those of one type."""
     for type_, by_name in stack["resource"].items():
         for name, arguments in by_name.items():
             if kind in ("", type_):
@@ -58,7 +58,7 @@ def test_the_stacks_are_those_of_the_environments_there_are(synthesis: Synthesis
 def test_the_stack_is_the_reviewed_one(
     synthesis: Synthesis, environment: str, pytestconfig: pytest.Config
 ) -> None:
-    """Digests apart, which change with every line of code: `pytest --update-snapshots` writes it anew."""
+    """Digests, which change with the code, are not compared. `pytest --update-snapshots` renews the snapshot."""
     stack = json.loads(json.dumps(synthesis.stacks[environment]))
     del stack["//"]
     for _, arguments in resources(stack):
@@ -223,7 +223,7 @@ def test_the_parameters_of_the_batch_stand_where_its_arguments_do(stack: dict[st
 
 
 def shape(part: dict[str, Any] | None) -> tuple[Any, ...] | None:
-    """Machine type, how many, and disk, of one part of a cluster."""
+    """Return machine type, number and disk size of one part of a cluster."""
     if part is None:
         return None
     return part["machine_type"], part["num_instances"], part["disk_config"]["boot_disk_size_gb"]
@@ -290,7 +290,7 @@ def test_no_clean_up_can_take_the_running_image(stack: dict[str, Any]) -> None:
     repository = one(stack, "google_artifact_registry_repository.build_repository")
     policies = {policy["action"]: policy for policy in repository["cleanup_policies"]}
     assert policies["KEEP"]["most_recent_versions"]["keep_count"] >= 2
-    # An image of ours is always tagged, with the digest of its source.
+    # The tag of an image is the digest of its source.
     assert policies["DELETE"]["condition"]["tag_state"] == "UNTAGGED"
     service = one(stack, "google_cloud_run_v2_service.archiving_service")
     [container] = service["template"]["containers"]
@@ -306,7 +306,7 @@ def test_artifacts_are_there_and_named_by_what_they_hold(synthesis: Synthesis, e
         file = synthesis.folder(environment) / arguments["source"]
         assert not Path(arguments["source"]).is_absolute()
         assert hashlib.sha256(file.read_bytes()).hexdigest()[:16] in arguments["name"], address
-        # The new object is there before what names the old one is updated.
+        # The new object is created before a resource that refers to the old one is updated.
         assert arguments["lifecycle"]["create_before_destroy"] is True
 
 
@@ -403,7 +403,7 @@ def test_every_reference_names_something_declared(stack: dict[str, Any]) -> None
 
 
 def test_a_folder_more_is_a_table_more(checkouts: tuple[Path, Path], tmp_path: Path) -> None:
-    """Another JSON API: a sample and what to make of it, and not a line of Python."""
+    """A new JSON API needs a sample and source.toml, and no line of Python."""
     sources = tmp_path / "sources"
     folder = sources / "docks"
     folder.mkdir(parents=True)

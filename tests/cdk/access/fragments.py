@@ -1,4 +1,4 @@
-"""A small stack whose grants are right, and copies of it with one resource that is not."""
+"""A small stack with correct grants, and copies of it in which one resource is wrong."""
 
 import copy
 from typing import Any
@@ -40,7 +40,7 @@ CLEAN: dict[str, Any] = {
 
 
 def with_resources(kind: str, logical_id: str, /, **arguments: object) -> dict[str, Any]:
-    """The small stack with one resource more, or with one replaced."""
+    """Return the small stack with one resource added or replaced."""
     stack = copy.deepcopy(CLEAN)
     stack["resource"].setdefault(kind, {})[logical_id] = arguments
     return stack

@@ -1,4 +1,4 @@
-"""What no stack may have is found, and nothing else is."""
+"""Each kind of finding is reported for a stack that has it, and a correct stack has none."""
 
 import re
 from typing import Any
@@ -168,7 +168,7 @@ def test_every_kind_of_finding_is_on_the_page_and_has_a_fragment() -> None:
             'resource.name.startsWith("projects/_/buckets/gcf-v2-sources-${data.google_project.it.number}-")'
         ),
         scheduled(pubsub_target={"topic_name": "x"}),
-        # All jobs of the Scheduler are one workload, and so are the builds of the function and of the image.
+        # All jobs of Cloud Scheduler count as one workload, and so do the builds of the function and of the image.
         scheduled(http_target={"oidc_token": {"service_account_email": "someone@p.iam.gserviceaccount.com"}}),
         with_resources(
             "terraform_data", "build_image", provisioner=[{"local-exec": {"command": BUILD_ACCOUNT}}]

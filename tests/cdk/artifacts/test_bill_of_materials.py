@@ -1,4 +1,4 @@
-"""What each archive holds of others, as CycloneDX has it: the same bytes for the same archive."""
+"""The bill of materials (CycloneDX) of each archive: its third-party packages, in reproducible bytes."""
 
 import json
 import zipfile
@@ -110,4 +110,4 @@ def test_every_archive_of_a_stack_has_a_bill_that_follows_the_schema(synthesis: 
     assert {"python", "gunicorn", "google-cloud-storage"} <= names["copier"]
     assert {"functions-framework", "msgspec"} <= names["collector"] | {"msgspec"}
     assert {"pyarrow", "msgspec"} <= names["packages"]
-    assert names["batch"] == set()  # the project's own code alone
+    assert names["batch"] == set()  # only the project's own code

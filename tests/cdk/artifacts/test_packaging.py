@@ -1,4 +1,4 @@
-"""Archives whose bytes depend on their files' names and contents, and on nothing else."""
+"""Archives: their bytes depend only on the names and contents of their files."""
 
 import io
 import os

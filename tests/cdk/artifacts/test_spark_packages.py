@@ -1,4 +1,4 @@
-"""The packages zip: for another Python than this one, reproducible, found again, and importable."""
+"""The zip of the batch's packages: for the cluster's Python, reproducible, cached, and importable."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """A lock of one package with a compiled module, out of the project's: making a zip is tested without 200 MB."""
+    """A lock file with one compiled package of the project's lock, so that a zip is built without 200 MB."""
     text = REQUIREMENTS.read_text("utf-8")
     start = text.index("\nmsgspec==") + 1
     file = tmp_path / "requirements.txt"
@@ -42,7 +42,9 @@ def test_two_cold_builds_give_the_same_bytes_under_a_name_that_tells_them(
         assert names == sorted(names)
         assert archive.read("PYTHON_TAG") == b"cp311-linux_x86_64\n"
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-        assert "msgspec/_core.cpython-311-x86_64-linux-gnu.so" in names  # not this interpreter's
+        assert (
+            "msgspec/_core.cpython-311-x86_64-linux-gnu.so" in names
+        )  # for the cluster's Python, not this one
     assert sorted(each.suffix for each in (tmp_path / "one").iterdir()) == [".name", ".zip"]
 
 
@@ -114,7 +116,7 @@ def test_the_cluster_s_zip_is_whole_and_small() -> None:
     (platform.system(), platform.machine()) != ("Linux", "x86_64"), reason="made for the cluster's platform"
 )
 def test_all_that_the_job_imports_works_from_it_alone(tmp_path: Path) -> None:
-    """An interpreter with no site-packages at all writes Parquet and makes clients with it."""
+    """An interpreter without site-packages writes Parquet and makes clients with the zip's packages."""
     code = (
         "from spark.packages import activate_packages; folder = str(activate_packages());"
         "import io, msgspec, pyarrow as pa, pyarrow.parquet as pq;"

@@ -1,4 +1,4 @@
-"""Each workload's archive imports with what its own requirements.txt pins, and nothing else that is installed here."""
+"""Each workload's archive can be imported with only the packages that its own requirements.txt pins."""
 
 import io
 import subprocess
@@ -34,9 +34,9 @@ ARTIFACTS: dict[str, Callable[[Mapping[str, Feed]], Artifact]] = {
     "dashboard": lambda _: build_dashboard_artifact(),
     "spark": lambda feeds: build_batch_artifact(feeds.values(), SOURCES),
 }
-DATA_ALONE = {"tzdata"}  # an image without the system's time zones has it; nothing imports it
-OF_THE_CLUSTER = {"spark": ("pyspark", "py4j")}  # Dataproc's image has them
-# `-S` leaves out what is installed; standard library, pinned packages and the archive are all there is.
+DATA_PACKAGES = {"tzdata"}  # time zones for images without the system's; no module imports it
+CLUSTER_PACKAGES = {"spark": ("pyspark", "py4j")}  # part of Dataproc's image
+# `-S` excludes site-packages, so only the standard library, the pinned packages and the archive are importable.
 IMPORT = """
 import importlib, sys
 sys.path += sys.argv[1:3]
@@ -46,7 +46,7 @@ for name in sys.argv[3:]:
 
 
 def pinned(requirements: Path) -> Iterator[str]:
-    """Yield what is pinned for this interpreter and platform."""
+    """Yield the packages that are pinned for this interpreter and platform."""
     for line in requirements.read_text("utf-8").splitlines():
         if line and not line.startswith((" ", "#")):
             requirement = Requirement(line.removesuffix("\\"))
@@ -55,7 +55,7 @@ def pinned(requirements: Path) -> Iterator[str]:
 
 
 def lay_out(folder: Path, names: Iterable[str]) -> Path:
-    """Return a folder of links to the files of these distributions, as an installation has them."""
+    """Return a folder with links to the files of these distributions, laid out as an installation."""
     for name in names:
         found = distribution(name)
         for file in found.files or ():
@@ -63,16 +63,16 @@ def lay_out(folder: Path, names: Iterable[str]) -> Path:
                 original, link = Path(str(found.locate_file(file))), folder / file
                 if not link.parent.exists():
                     link.parent.mkdir(parents=True)
-                    # Links keep the time of their sources, so that what is compiled need not be compiled again.
+                    # Links keep the modification time of the sources, so that bytecode stays valid.
                     (link.parent / "__pycache__").symlink_to(original.parent / "__pycache__")
                 link.symlink_to(original)
     return folder
 
 
 def import_all(workload: str, folder: Path, code: Path) -> subprocess.CompletedProcess[str]:
-    own = code / "requirements.txt"  # the batch's archive has none: its packages travel in another
+    own = code / "requirements.txt"  # the batch's archive has none: its packages are in a zip of their own
     names = pinned(own if own.exists() else ROOT / "src" / workload / "requirements.txt")
-    site = lay_out(folder / "site", {*names, *OF_THE_CLUSTER.get(workload, ())} - DATA_ALONE)
+    site = lay_out(folder / "site", {*names, *CLUSTER_PACKAGES.get(workload, ())} - DATA_PACKAGES)
     modules = sorted(
         ".".join(file.relative_to(code).with_suffix("").parts).removesuffix(".__init__")
         for file in code.rglob("*.py")

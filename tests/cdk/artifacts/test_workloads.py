@@ -1,4 +1,4 @@
-"""What of this repository goes into which archive, and what of it makes an archive another one."""
+"""Which files are in which archive, and which changes give an archive another digest."""
 
 import io
 import shutil
@@ -27,7 +27,7 @@ SOURCES = ROOT / "sources"
 
 @pytest.fixture
 def src(tmp_path: Path) -> Path:
-    """The packages, to be changed."""
+    """A copy of the packages that a test changes."""
     return Path(shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__")))
 
 
@@ -83,7 +83,7 @@ def test_feeds_travel_only_where_they_are_read(feeds: dict[str, Feed]) -> None:
     made = artifacts(ROOT / "src", feeds)
     assert {name: sources(each) for name, each in made.items()} == {
         "collector": {"vlille_ogc"},
-        "copier": {"vlille_ods"},  # the one that has names of old
+        "copier": {"vlille_ods"},  # the only feed with legacy objects
         "batch": {"vlille_gbfs", "vlille_ods", "vlille_ogc", "vlille_wfs"},
         "gbfs_collector": set(),
     }
@@ -104,8 +104,8 @@ def test_a_missing_file_is_named(
         make(src, feeds)
 
 
-def test_the_copiers_archive_has_its_sources_folder_without_any_old_names(feeds: dict[str, Feed]) -> None:
-    """The Dockerfile copies it, and the copier lists it when it starts."""
+def test_the_copiers_archive_has_a_sources_folder_without_legacy_feeds(feeds: dict[str, Feed]) -> None:
+    """The folder is in the archive without feeds too: the Dockerfile copies it, and the copier lists it."""
     none = [feed for feed in feeds.values() if not feed.legacy]
     with zipfile.ZipFile(io.BytesIO(build_copier_artifact(none, SOURCES).content)) as archive:
         assert [name for name in archive.namelist() if name.startswith("sources/")] == ["sources/README"]

@@ -1,4 +1,4 @@
-"""A replaced resource takes along what it holds: one apply creates all of it again."""
+"""If a resource is replaced, one apply also creates the resources inside it again."""
 
 import json
 import re
@@ -13,18 +13,18 @@ from tests.cdk.test_stack import resources
 pytestmark = pytest.mark.synth
 
 REFERENCE = re.compile(r"\$\{(google_\w+)\.(\w+)\.(\w+)")
-# Arguments that only name a resource, and keep their value when it is replaced: a plan sees no difference in them.
+# Arguments that name a resource. They keep their value when it is replaced, so a plan shows no difference in them.
 NAMES = frozenset({"name", "dataset_id", "table_id", "location", "network", "topic", "subscription"})
-# What Google Cloud deletes with the resource that it is in, or what keeps that from being deleted.
+# Resources that Google Cloud deletes with their parent, or that prevent the deletion of their parent.
 HELD = re.compile(
     r"google_(\w+_iam_member|bigquery_table|storage_bucket_object|compute_(firewall|subnetwork))"
 )
-# Arguments that say where a grant or a table is, as opposed to whom or what it is for.
+# Arguments that name the parent of a grant or a table, as opposed to its principal or content.
 HOLDERS = ("table_id", "dataset_id", "bucket", "topic", "subscription", "repository", "name", "network")
 
 
 def holder(arguments: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return the address of the innermost resource that holds this one, and the attribute it is named by."""
+    """Return the address of the resource's direct parent, and the attribute that names the parent."""
     for argument in HOLDERS:
         if isinstance(value := arguments.get(argument), str) and (match := REFERENCE.match(value)):
             return f"{match[1]}.{match[2]}", match[3]
@@ -42,7 +42,7 @@ def test_what_is_held_by_name_is_replaced_with_its_holder(synthesis: Synthesis, 
     held = list(held_by_name(synthesis.stacks[environment]))
     artifacts = "google_storage_bucket.storage_artifacts"
     for address, of, triggers in held:
-        # Objects that are created before they are destroyed would be deleted under their own name.
+        # An object with create_before_destroy would be deleted under the name of its replacement.
         wanted = [] if "_object." in address and of == artifacts else [f"{of}.id"]
         assert triggers == wanted, (
             f"{address}: add lifecycle=replaced_with(…) of {of} (cdk/resources/replacement.py)"
@@ -59,10 +59,10 @@ def test_what_is_held_by_name_is_replaced_with_its_holder(synthesis: Synthesis, 
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
-def test_what_is_created_before_it_is_destroyed_needs_nothing_that_can_be_replaced(
+def test_resources_with_create_before_destroy_depend_on_no_replaceable_resource(
     synthesis: Synthesis, environment: str
 ) -> None:
-    """Terraform creates before it destroys what these depend on too, and there a name is taken already."""
+    """create_before_destroy also applies to their dependencies, whose names would be taken already."""
     stack = synthesis.stacks[environment]
     arguments = dict(resources(stack))
     needed: set[str] = set()
@@ -75,5 +75,5 @@ def test_what_is_created_before_it_is_destroyed_needs_nothing_that_can_be_replac
         needed |= found
         waiting += found
     assert needed == {"google_storage_bucket.storage_artifacts"}
-    # Its other arguments that replace it are the project and the name, which is the project's.
+    # The other arguments that replace the bucket are project and name, and the name contains the project.
     assert arguments["google_storage_bucket.storage_artifacts"]["lifecycle"]["ignore_changes"] == ["location"]

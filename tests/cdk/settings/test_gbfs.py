@@ -1,4 +1,4 @@
-"""[gbfs] of an environment, and the systems that it means."""
+"""The section [gbfs] of an environment, and the systems that it selects."""
 
 from pathlib import Path
 

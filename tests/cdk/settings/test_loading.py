@@ -1,4 +1,4 @@
-"""Folders of environments: which are loaded, and the one message for what cannot be."""
+"""Folders of environments: which files are loaded, and the message for a file that cannot be loaded."""
 
 import json
 import os
@@ -73,9 +73,7 @@ def test_no_environment(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_synthesizing_nothing_says_one_sentence(
-    tmp_path: Path, variable: str, value: str, message: str
-) -> None:
+def test_an_invalid_variable_is_one_message(tmp_path: Path, variable: str, value: str, message: str) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "stacks.py")],
         cwd=tmp_path,

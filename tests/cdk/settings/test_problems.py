@@ -1,4 +1,4 @@
-"""Values that Google Cloud or GitHub would refuse, and such that they accept."""
+"""Values that Google Cloud or GitHub would refuse, and values that they accept."""
 
 import json
 from pathlib import Path
@@ -53,7 +53,7 @@ VALUES = [
     ("schedule.copy", '""', CRON),
     ("schedule.batch", '"7 3 * * *"', None),
     ("schedule.batch", '"6 3 * * *"', "it fires at 01:06 UTC on 2024-03-31"),  # in summer only
-    ("schedule.batch", '"0 3 * * *"', "at least 67 minutes after midnight UTC"),  # the last delivery is at work
+    ("schedule.batch", '"0 3 * * *"', "at least 67 minutes after midnight UTC"),  # a delivery can still be running
     ("schedule.batch", '"0 1 * * *"', "it fires at 00:00 UTC on 2024-01-01"),
     ("schedule.batch", '"*/5 2-23 * * *"', "it fires at 01:00 UTC on 2024-01-01"),
     ("schedule.batch", '"* * * * *"', "it fires at 00:00 UTC on 2024-01-01"),

@@ -1,4 +1,4 @@
-"""Edits of the TOML file of an environment, and what loading it gives."""
+"""Edit the TOML file of an environment, and load it."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ FEEDS = ("vlille_gbfs", "vlille_ods", "vlille_ogc", "vlille_wfs")
 
 
 def with_line(text: str, key: str, line: str | None) -> str:
-    """Return TOML with the line of the dotted `key` replaced, added to its section, or (None) taken out."""
+    """Return TOML with the line of the dotted `key` replaced, added to its section, or, for None, removed."""
     section, _, name = key.rpartition(".")
     lines = text.splitlines()
     header = lines.index(f"[{section}]") if section and f"[{section}]" in lines else -1
@@ -29,7 +29,7 @@ def with_line(text: str, key: str, line: str | None) -> str:
 
 
 def edited(key: str, value: str | None, text: str = DEV) -> str:
-    """Return dev.toml with a TOML literal as a key's value, or without the key; [ci] is whole but for that key."""
+    """Return dev.toml with a TOML literal as a key's value, or without the key; [ci] has all its other keys."""
     if key.startswith("ci.") and "[ci]" not in text:
         text += CI
     return with_line(text, key, None if value is None else f"{key.rpartition('.')[2]} = {value}")

@@ -1,4 +1,4 @@
-"""The image build against a server on loopback that answers as the registry and the builder do."""
+"""The image build, with a fake of the registry and of Cloud Build on loopback."""
 
 import json
 import re
@@ -40,7 +40,7 @@ Responses = dict[str, list[tuple[int, Any]]]
 
 
 class Google:
-    """Plays the answers of each call in order; the last is repeated."""
+    """Returns the responses of each call in order; the last one is repeated."""
 
     def __init__(self) -> None:
         self.responses: Responses = {}
@@ -87,7 +87,7 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
 
 @pytest.fixture
 def build(google: Google) -> Callable[[Responses], tuple[bool, list[str]]]:
-    """Run the build on answers, with a clock that each poll sets forward by five seconds."""
+    """Return a function that runs the build with given responses; each poll advances the clock by five seconds."""
 
     def run(responses: Responses) -> tuple[bool, list[str]]:
         google.responses = responses
@@ -187,7 +187,7 @@ def test_an_image_that_is_not_there_in_the_end_is_an_error(
 def test_what_broke_down_once_is_asked_again(
     google: Google, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The script as Terraform runs it: each call is answered with 503 at first."""
+    """The script as Terraform runs it; the first response of each call is 503."""
     for name in ("RUN", "BUILD", "REGISTRY"):
         monkeypatch.setenv(f"VLILLE_{name}_ENDPOINT", google.url)
     monkeypatch.setattr("cdk.workloads.build_image.POLL_SECONDS", 0.0)
@@ -251,7 +251,7 @@ def test_the_build_runs_with_the_python_of_path_away_from_a_checkout(
 
 
 def test_a_python_without_the_packages_is_one_sentence() -> None:
-    """`-S` leaves out what is installed, as the system's own interpreter does."""
+    """`-S` excludes site-packages, as for the system's own interpreter."""
     done = subprocess.run([sys.executable, "-S", str(SCRIPT)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(
