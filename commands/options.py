@@ -74,6 +74,8 @@ DESCRIPTIONS: dict[str, str] = {
 }
 # Former names of targets. The Makefile has a rule for each, so that the check can name the new one.
 RENAMED_TARGETS = {"leftovers": "orphans"}
+# Former names of options of `python -m operate`.
+RENAMED_ARGUMENTS = {"--here": "--local"}
 EXAMPLES = {"SOURCE": ", such as gs://old-files", "DAY": ", such as 2026-11-24"}
 # Options of the process that TO=local starts.
 ONLY_LOCAL = ("REPLAY", "DAY", "SPEED", "FAULT")

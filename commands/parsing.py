@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from commands.errors import UsageError, format_suggestion, quote_value
-from commands.options import RENAMED_TARGETS, check_option
+from commands.options import RENAMED_ARGUMENTS, RENAMED_TARGETS, check_option
 from commands.values import Project
 from commands.variables import check_variables
 
@@ -28,6 +28,8 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             word = unknown[0].partition("=")[0]
             known = self._chosen_parser(found)._option_string_actions
+            if (new := RENAMED_ARGUMENTS.get(word)) in known:
+                self.error(f"{word}: this argument is now called {new}; type {new} instead")
             self.error(f"{quote_value(word)[1:-1]}: unknown argument{format_suggestion(word, known)}")
         return found
 

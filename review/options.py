@@ -3,11 +3,13 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from review.assessment.unexamined import Level
 from review.findings.finding import ACKNOWLEDGEMENTS
 
+SCRIPT = "plan-review"  # the command that the package installs
 FORMATS = ("markdown", "terminal", "json")
 USAGE = """Review a Terraform plan: what it does to data, access, code, cost and service.
 
@@ -28,9 +30,14 @@ class _Parser(argparse.ArgumentParser):
         self.exit(1, f"{self.prog}: {message}\n")
 
 
+def _name_program() -> str:
+    """Return how the review was started, as usage texts show it."""
+    return SCRIPT if Path(sys.argv[0]).stem == SCRIPT else "python -m review"
+
+
 def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the options of the command line; an invalid one ends the process with 1."""
-    parser = _Parser("python -m review", description=USAGE, formatter_class=argparse.RawTextHelpFormatter)
+    parser = _Parser(_name_program(), description=USAGE, formatter_class=argparse.RawTextHelpFormatter)
     add = parser.add_argument
     add(
         "plan",

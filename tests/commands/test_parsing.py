@@ -16,6 +16,7 @@ def make_parser() -> Parser:
     logs.add_argument("--job", type=make_option_type("JOB", {}))
     logs.add_argument("--lines", type=make_option_type("LINES", {}), required=True)
     commands.add_parser("orphans")
+    commands.add_parser("sql").add_argument("--local", action="store_true")
     return parser
 
 
@@ -23,7 +24,7 @@ def make_parser() -> Parser:
     ("words", "message"),
     [
         ([], "command: this argument is missing; `python -m operate --help` describes it"),
-        (["log"], "command: found 'log' (did you mean \"logs\"?); accepted: logs, orphans"),
+        (["log"], "command: found 'log' (did you mean \"logs\"?); accepted: logs, orphans, sql"),
         (["leftovers"], "command: 'leftovers' is now called 'orphans'"),
         (["logs"], "LINES: this argument is missing; `python -m operate logs --help` describes it"),
         (["logs", "--lines"], "LINES: expected one argument"),
@@ -34,6 +35,8 @@ def make_parser() -> Parser:
         ),
         (["logs", "--lines=3", "--jobs=copy"], '--jobs: unknown argument (did you mean "--job"?)'),
         (["logs", "--lines=3", "--line\n"], r'--line\n: unknown argument (did you mean "--lines"?)'),
+        (["sql", "--here"], "--here: this argument is now called --local; type --local instead"),
+        (["orphans", "--here"], "--here: unknown argument"),
         (["orphans", "extra"], "extra: unknown argument"),
     ],
 )

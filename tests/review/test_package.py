@@ -101,6 +101,17 @@ def test_the_command_reviews_a_plan_with_nothing_else_installed(program: Path, t
     assert "google_cloud_scheduler_job.n" in json.dumps(found["findings"])
 
 
+def test_usage_texts_name_the_installed_command(program: Path) -> None:
+    assert run(program, "--help").stdout.startswith("usage: plan-review [-h]")
+    done = run(program, "--gates", "plan.json")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        1,
+        "plan-review: unrecognized arguments: --gates",
+    )
+    as_module = run(program.with_name("python"), "-m", "review", "--help").stdout
+    assert as_module.startswith("usage: python -m review [-h]")
+
+
 def test_it_shows_nothing_of_this_checkout(program: Path) -> None:
     done = run(
         program.with_name("python"), "-c", "import review, sys; print(review.__file__, *sys.path, sep='\\n')"
