@@ -37,7 +37,7 @@ class Database(Protocol):
     """A database that runs queries."""
 
     def run_query(self, sql: str) -> QueryResult:
-        """Run a query. Raises QueryRefusedError."""
+        """Run a query. Raises QueryFailedError."""
         ...
 
     def list_tables(self) -> list[str]:
@@ -83,11 +83,11 @@ def run_prompt(database: Database, read: Callable[[str], str | None], out: TextI
     return failed
 
 
-def render_result(run_query: QueryResult) -> str:
+def render_result(result: QueryResult) -> str:
     """Return a result as a table of at most MOST_ROWS rows, numbers to the right, with how many rows there are."""
-    rows = [[_format_cell(value) for value in row] for row in islice(run_query.rows, MOST_ROWS)]
-    more = next(run_query.rows, None) is not None
-    widths = [max(len(name), *(len(row[n]) for row in rows), 0) for n, name in enumerate(run_query.columns)]
+    rows = [[_format_cell(value) for value in row] for row in islice(result.rows, MOST_ROWS)]
+    more = next(result.rows, None) is not None
+    widths = [max(len(name), *(len(row[n]) for row in rows), 0) for n, name in enumerate(result.columns)]
     numeric = [bool(rows) and all(_is_number(row[n]) for row in rows) for n in range(len(widths))]
 
     def line(cells: Sequence[str]) -> str:
@@ -96,11 +96,11 @@ def render_result(run_query: QueryResult) -> str:
             cell.rjust(wide) if right else cell.ljust(wide) for cell, wide, right in aligned
         ).rstrip()
 
-    table = [line(run_query.columns), "-+-".join("-" * wide for wide in widths), *map(line, rows)]
+    table = [line(result.columns), "-+-".join("-" * wide for wide in widths), *map(line, rows)]
     count = f"{len(rows)} row{'' if len(rows) == 1 else 's'}"
     if more:
         count = f"the first {count}; `make export` writes a whole day"
-    beside = f"; {run_query.note}" if run_query.note else ""
+    beside = f"; {result.note}" if result.note else ""
     return "\n".join([*table, f"({count}{beside})"])
 
 

@@ -47,7 +47,7 @@ class BigQueryDatabase:
         self._datasets = (VIEWS, settings.dataset)
 
     def run_query(self, sql: str) -> QueryResult:
-        """Run a query. Raises QueryRefusedError, and UnreachableError where BigQuery does not respond."""
+        """Run a query. Raises QueryFailedError, and UnreachableError where BigQuery does not respond."""
         try:
             job = self._client.query(sql, retry=RETRY, job_retry=None)
             rows = job.result(retry=RETRY, job_retry=None)
@@ -60,7 +60,7 @@ class BigQueryDatabase:
         )
 
     def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a query. Raises QueryRefusedError, and UnreachableError where BigQuery does not respond."""
+        """Yield the rows of a query. Raises QueryFailedError, and UnreachableError where BigQuery does not respond."""
         try:
             yield from (
                 self._client.query(sql, retry=RETRY, job_retry=None)
@@ -89,7 +89,7 @@ class LocalDatabase:
         self._warehouse = warehouse
 
     def run_query(self, sql: str) -> QueryResult:
-        """Run a query. Raises QueryRefusedError."""
+        """Run a query. Raises QueryFailedError."""
         try:
             columns, rows = self._warehouse.query(sql)
         except QueryError as error:
@@ -97,7 +97,7 @@ class LocalDatabase:
         return QueryResult(columns, rows)
 
     def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a query. Raises QueryRefusedError."""
+        """Yield the rows of a query. Raises QueryFailedError."""
         try:
             yield from self._warehouse.batches(sql)
         except QueryError as error:

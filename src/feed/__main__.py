@@ -28,6 +28,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(USAGE)
         return 2
     target = Path(arguments[0])
+    sources = target.resolve().parent.parent / "sources"
     if not target.exists():
         sys.stderr.write(
             f"{target}: no such file or folder; expected a feed's folder or docs/data-dictionaries.md\n"
@@ -36,8 +37,13 @@ def main(arguments: list[str]) -> int:
     try:
         if target.is_dir():
             sys.stdout.write(render_data_dictionary(load_feed(target.resolve())))
+        elif not sources.is_dir():
+            sys.stderr.write(
+                f"{target}: found a file; expected a feed's folder or docs/data-dictionaries.md\n"
+            )
+            return 1
         else:
-            feeds = load_feeds(target.resolve().parent.parent / "sources").values()
+            feeds = load_feeds(sources).values()
             target.write_text(insert_dictionaries(target.read_text("utf-8"), feeds), "utf-8")
     except ValueError as error:
         sys.stderr.write(f"{error}\n")

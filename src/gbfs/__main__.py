@@ -50,7 +50,15 @@ def _run_systems(options: argparse.Namespace, folder: Path, download: Download) 
 
 def _run_source(options: argparse.Namespace, folder: Path, download: Download) -> int:
     system = load_registry(folder).find(options.system)
-    feed = write_feed(options.to, system, discover_status_file(system, download))
+    try:
+        status_file = discover_status_file(system, download)
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error
+        raise GbfsError(
+            "unreachable",
+            f"{system.discovery_url}: {reason}; no feed was written. Check the connection, then run this again",
+        ) from error
+    feed = write_feed(options.to, system, status_file)
     sys.stdout.write(f"{feed}: the feed of {system.name}; `make demo FEED={feed.name}` collects it locally\n")
     return 0
 

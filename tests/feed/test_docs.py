@@ -97,6 +97,12 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err.startswith(
         f"{tmp_path / 'nowhere'}: no such file or folder; expected a feed's folder"
     )
+    file = ROOT / "sources" / "vlille_ogc" / "source.toml"
+    assert main([str(file)]) == 1
+    assert (
+        capsys.readouterr().err
+        == f"{file}: found a file; expected a feed's folder or docs/data-dictionaries.md\n"
+    )
     assert main([str(tmp_path)]) == 1
     document = tmp_path / "docs" / "data-dictionaries.md"
     document.parent.mkdir()

@@ -130,5 +130,8 @@ def test_the_command_reports_a_failed_download(tmp_path: Path, capsys: pytest.Ca
 
     words = ["source", "lille", "--to", str(tmp_path / "sources")]
     assert main(words, folder=tmp_path, download=download) == 1
-    assert capsys.readouterr().err == "error: Network is unreachable\n"
+    assert capsys.readouterr().err == (
+        f"error: {LILLE.discovery_url}: Network is unreachable; no feed was written. "
+        "Check the connection, then run this again\n"
+    )
     assert not (tmp_path / "sources").exists()
