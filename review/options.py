@@ -123,8 +123,11 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     options = parser.parse_args(arguments)
     if (options.base is None) != (options.head is None):
-        parser.error("--base and --head go together")
-    if (options.plan is None) == (options.base is None):
-        parser.error("either PLAN.json, or --base and --head")
+        missing = "--base" if options.base is None else "--head"
+        parser.error(f"{missing} is missing: a comparison needs both stacks, --base and --head")
+    if options.plan is None and options.base is None:
+        parser.error("no plan: name the output of `terraform show -json PLANFILE`, or give --base and --head")
+    if options.plan is not None and options.base is not None:
+        parser.error(f"found {options.plan} and --base: give either a plan, or --base and --head")
     options.acknowledged = [each.replace("-", " ") for each in options.acknowledged]
     return options

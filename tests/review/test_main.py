@@ -149,13 +149,27 @@ def test_a_utf_16_plan_of_powershell_is_read(write: Any, capfd: pytest.CaptureFi
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["plan.json", "--base", "a", "--head", "b"], ["--base", "a"], ["x", "--format", "pdf"]]
+    ("words", "message"),
+    [
+        ([], "no plan: name the output of `terraform show -json PLANFILE`, or give --base and --head"),
+        (
+            ["plan.json", "--base", "a", "--head", "b"],
+            "found plan.json and --base: give either a plan, or --base and --head",
+        ),
+        (["--base", "a"], "--head is missing: a comparison needs both stacks, --base and --head"),
+        (["--head", "a"], "--base is missing: a comparison needs both stacks, --base and --head"),
+        (["x", "--format", "pdf"], "argument --format: invalid choice: 'pdf'"),
+    ],
 )
-def test_invalid_options_end_with_1(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+def test_invalid_options_end_with_1(
+    words: list[str], message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 1
-    assert "usage:" in capfd.readouterr().err
+    error = capfd.readouterr().err
+    assert error.startswith("usage: python -m review [-h]")
+    assert f"\npython -m review: {message}" in error
 
 
 def test_a_fault_of_the_review_itself_never_looks_like_a_review(
