@@ -19,7 +19,7 @@ IMAGES = {"2.3": ("3.11", "3.5.3"), "3.0": ("3.12", "4.1.2")}
 RESPONSES = 288
 
 
-def run(_can_run: int) -> list[Figure]:
+def run(_runs: int) -> list[Figure]:
     """Rebuild a day with each image. Raises BenchError if the tables differ from the expected totals."""
     return [_measure_image(image, python, pyspark) for image, (python, pyspark) in IMAGES.items()]
 

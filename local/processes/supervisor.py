@@ -233,8 +233,8 @@ class Supervisor:
             raise LocalError(f"{argv[0]} cannot be started: {error}") from error
 
     def _run_spawner(self) -> None:
-        while (spawn := self._spawns.get()) is not None:
-            spawn()
+        while (spawn_child := self._spawns.get()) is not None:
+            spawn_child()
 
     def _wait_until_ready(self, process: Process, ready: Callable[[], bool], deadline_s: float) -> None:
         end = time.monotonic() + deadline_s

@@ -209,10 +209,10 @@ def _fill_in_report(run: LocalRun, report: Report, progress: _Progress) -> None:
     progress.save()
 
 
-def describe_time(time: datetime, environment: datetime, speed: float) -> list[str]:
-    """Return notes for the user about the start time of a run, given the time of the host's clock."""
+def describe_time(start: datetime, now: datetime, speed: float) -> list[str]:
+    """Return notes for the user about a run that starts at `start` while the host's clock shows `now`."""
     sentences = []
-    ahead = (time - environment).total_seconds() / MINUTE_S
+    ahead = (start - now).total_seconds() / MINUTE_S
     if ahead >= 1:
         sentences.append(
             f"time continues where the previous run ended, {ahead:,.0f} minutes ahead of the host's clock"
@@ -255,12 +255,12 @@ def stop_on_signal() -> Iterator[threading.Event]:
     stop = threading.Event()
     interrupt = interrupt_on_first_signal()
 
-    def print_events(number: int, frame: object) -> None:
+    def stop_or_interrupt(number: int, frame: object) -> None:
         if stop.is_set():
             interrupt(number, frame)
         stop.set()
 
-    before = {number: signal.signal(number, print_events) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop_or_interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:

@@ -225,11 +225,11 @@ def render_month_table(months: Mapping[str, Cost]) -> str:
         found = {name: each[what] for name, each in after.items() if what in each}
         cells = [f"{found[name].month:.2f}" if name in found else "–" for name in months]
         counted = {name: strip_markup(each.basis) for name, each in found.items()}
-        format_estimate = [f"{name}: {each}" for name, each in counted.items()]
+        bases = [f"{name}: {each}" for name, each in counted.items()]
         same = len(set(counted.values())) == 1
         lines.append(
             f"| {RESOURCE.sub('', strip_markup(what))} | {' | '.join(cells)} | "
-            f"{next(iter(counted.values())) if same else '; '.join(format_estimate)} |"
+            f"{next(iter(counted.values())) if same else '; '.join(bases)} |"
         )
     totals = [f"**{month.totals[1]:.2f}**" for month in months.values()]
     lines.append(f"| **together** | {' | '.join(totals)} | {NOT_COUNTED} |")
