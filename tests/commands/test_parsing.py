@@ -36,7 +36,7 @@ def make_parser() -> Parser:
         (["logs", "--lines=3", "--jobs=copy"], '--jobs: unknown argument (did you mean "--job"?)'),
         (["logs", "--lines=3", "--line\n"], r'--line\n: unknown argument (did you mean "--lines"?)'),
         (["sql", "--here"], "--here: this argument is now called --local; type --local instead"),
-        (["orphans", "--here"], "--here: unknown argument"),
+        (["orphans", "--here"], '--here: unknown argument (did you mean "--help"?)'),
         (["orphans", "extra"], "extra: unknown argument"),
     ],
 )
