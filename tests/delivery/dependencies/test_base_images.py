@@ -97,10 +97,10 @@ def test_the_digest_of_the_image_index_is_requested(name: str, path: str) -> Non
     ("registry", "expected"),
     [
         (Registry(status=404), "the registry responded with status 404"),
-        (Registry(digest="sha256:short"), "the registry gave 'sha256:short' for a digest"),
+        (Registry(digest="sha256:short"), "the registry returned 'sha256:short' instead of a digest"),
         (
             Registry(error=requests.ConnectionError("x" * 900)),
-            "does not respond as expected \\(ConnectionError\\)",
+            "did not respond as expected \\(ConnectionError\\)",
         ),
     ],
 )

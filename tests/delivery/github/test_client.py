@@ -99,7 +99,7 @@ def test_a_rate_limit_that_lasts_too_long_is_reported(
     reset = str(int(BEGIN.timestamp()) + 1800)
     limit = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset}
     repository.faults[PULL] = [Fault(403, {"message": "API rate limit exceeded"}, limit)]
-    with pytest.raises(GitHubError, match=r"no more calls for now .* run the job again in 30 minutes$"):
+    with pytest.raises(GitHubError, match=r"rate limit is reached .* run the job again in 30 minutes$"):
         github.get("pulls/7")
     assert waits == []
 
@@ -123,8 +123,8 @@ def test_a_rate_limit_that_lasts_too_long_is_reported(
         ),
         (
             Fault(404, {"message": "Not Found"}),
-            "GitHub refused GET pulls/7 (404 Not Found): it is not there, or the "
-            "job's `permissions` do not let it be seen",
+            "GitHub refused GET pulls/7 (404 Not Found): it does not exist, or the "
+            "job's `permissions` do not include reading it",
         ),
         (
             Fault(422, {"message": "Validation Failed\n::set-env name=PATH::/tmp"}),

@@ -138,7 +138,7 @@ def test_a_duplicate_that_another_job_deleted_is_no_error(github: GitHub, reposi
     assert bodies(repository) == [f"{MARKER}\ntext"]
 
 
-@pytest.mark.parametrize(("status", "word"), [(403, "permissions"), (404, "not there"), (422, "422")])
+@pytest.mark.parametrize(("status", "word"), [(403, "permissions"), (404, "does not exist"), (422, "422")])
 def test_a_rejected_call_is_reported_and_not_retried(
     github: GitHub, repository: Repository, status: int, word: str
 ) -> None:

@@ -157,7 +157,7 @@ def test_a_digest_does_not_depend_on_secrets(first: str, second: str, *, deep: b
 def test_an_invalid_plan_is_reported_in_one_message(content: bytes) -> None:
     with pytest.raises(
         DeliveryError,
-        match=r"^the plan's JSON (cannot be parsed: pass the output|is damaged \(\w+\): plan again)",
+        match=r"^the plan's JSON (cannot be parsed: pass the output|is damaged \(\w+\): run `make plan` again)",
     ):
         compute_plan_digest(content)
 
