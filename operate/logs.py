@@ -9,7 +9,7 @@ from typing import Any
 from cdk.settings import Settings
 from operate.cloud import ApiError, Cloud
 from operate.errors import OperateError
-from operate.jobs import GBFS_JOBS
+from operate.jobs import GBFS_JOBS, describe_missing_gbfs
 from operate.target import Target, explain_error
 
 LOOK_BACK = timedelta(days=2)
@@ -35,8 +35,12 @@ def fetch_log_lines(
     cloud: Cloud, settings: Settings, target: Target, job: str, count: int, *, now: datetime
 ) -> list[str]:
     """Return the newest lines of a job's workload, oldest first. Raises OperateError where there are none."""
+    missing = describe_missing_gbfs(settings, target, job)
     if target.local_folder:
-        return read_log_files(target.local_folder / "logs", target, job, count)
+        folder = target.local_folder / "logs"
+        if missing and not any(folder.glob(FILES[job])):
+            raise OperateError(f"the log of {job}: {missing}")
+        return read_log_files(folder, target, job, count)
     parameters = {
         "resourceNames": [f"projects/{settings.project}"],
         "filter": f'{WORKLOADS[job]} AND timestamp>="{(now - LOOK_BACK).isoformat()}"',
@@ -47,6 +51,8 @@ def fetch_log_lines(
         entries = list(_fetch_entries(cloud, parameters, count))
     except ApiError as error:
         raise OperateError(f"the log of {job}: {explain_error(error, target)}") from None
+    if not entries and missing:
+        raise OperateError(f"the log of {job}: {missing}")
     if not entries:
         raise OperateError(
             f"{job} logged nothing in {LOOK_BACK.days} days: see `make smoke ENV={target.environment}`"

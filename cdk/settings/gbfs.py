@@ -16,6 +16,9 @@ CATALOGUE = "systems.csv"  # beside the environments
 SAVE_COMMAND = f"python -m gbfs systems --update --save environments/{CATALOGUE}"
 BATCH_STEP = "rebuild-gbfs"  # of the nightly workflow
 MOST_SHARDS = 16
+# A shard loads no minute that is older (gbfs_collector.tick). The redelivery window must be longer, because the batch
+# job takes a day as settled once the window has passed: rows that are loaded afterwards would be there twice.
+CLOSED_WITHIN_MINUTES = 60
 MOST_SYSTEMS = 2_000
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}", re.ASCII)
 _SECRET_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,254}", re.ASCII)
@@ -46,8 +49,8 @@ class Gbfs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     overrides: dict[str, Override] = {}
 
 
-def find_gbfs_problems(gbfs: Gbfs, ack_deadline_seconds: int) -> Iterable[Problem]:
-    """Yield key, value and what is accepted for each value that cannot be used."""
+def find_gbfs_problems(gbfs: Gbfs, ack_deadline_seconds: int, retention_minutes: int) -> Iterable[Problem]:
+    """Yield key, value and what is accepted for each value that cannot be used; the last two are of [messages]."""
     if not gbfs.systems and not gbfs.countries:
         yield (
             "gbfs.systems",
@@ -64,6 +67,13 @@ def find_gbfs_problems(gbfs: Gbfs, ack_deadline_seconds: int) -> Iterable[Proble
     for key, (low, high) in ranges.items():
         if not low <= getattr(gbfs, key) <= high:
             yield f"gbfs.{key}", getattr(gbfs, key), f"a whole number from {low} to {high}"
+    if retention_minutes < CLOSED_WITHIN_MINUTES:
+        yield (
+            "messages.retention_minutes",
+            retention_minutes,
+            f"at least {CLOSED_WITHIN_MINUTES} in an environment with [gbfs]: rows of a minute may be loaded until "
+            f"{CLOSED_WITHIN_MINUTES} minutes after it, and would be there twice if its day was rebuilt before",
+        )
     for country in gbfs.countries:
         if not re.fullmatch(r"[A-Z]{2}", country):
             yield "gbfs.countries", country, "countries by their two letters (ISO 3166-1), such as FR"

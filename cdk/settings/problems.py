@@ -57,7 +57,9 @@ def find_problems(values: EnvironmentFile, feeds: tuple[str, ...]) -> Iterable[P
     if values.dashboard is not None:
         yield from _find_dashboard_problems(values.dashboard)
     if values.gbfs is not None:
-        yield from find_gbfs_problems(values.gbfs, values.messages.ack_deadline_seconds)
+        yield from find_gbfs_problems(
+            values.gbfs, values.messages.ack_deadline_seconds, values.messages.retention_minutes
+        )
         yield from check_memory("gbfs.memory", values.gbfs.memory, 512, 8192)
         if problem := describe_cron_problem(values.gbfs.discover):
             yield "gbfs.discover", values.gbfs.discover, problem

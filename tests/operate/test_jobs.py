@@ -1,5 +1,6 @@
 """Jobs started, paused and resumed by hand, as Scheduler takes it; and the facts that only the cloud tells so."""
 
+import functools
 from datetime import UTC, datetime
 
 import pytest
@@ -53,6 +54,25 @@ def test_a_missing_job_is_reported_in_one_message(
     google.responses = {f"POST {job}:run": refusal(404, "Job not found.")}
     with pytest.raises(OperateError, match="the job copy: not found: run `make deploy ENV=dev`"):
         start_job(cloud, settings, CLOUD, "copy")
+
+
+@pytest.mark.parametrize("verb", ["run", "pause"])
+def test_a_gbfs_job_of_an_environment_without_gbfs_names_the_missing_section(
+    google: Google, cloud: Cloud, settings: Settings, job: str, verb: str
+) -> None:
+    url = job.removesuffix("copy") + "gbfs-collect"
+    google.answers = {
+        f"POST {url}:run": refusal(404, "Job not found."),
+        f"GET {url}": refusal(404, "Job not found."),
+    }
+    expected = (
+        "the job gbfs-collect: environments/dev.toml has no [gbfs] section: add one (docs/gbfs.md has an example), "
+        "then run `make deploy ENV=dev`"
+    )
+    call = start_job if verb == "run" else functools.partial(set_job_state, verb=verb)
+    with pytest.raises(OperateError) as refused:
+        call(cloud, settings, CLOUD, job="gbfs-collect")
+    assert str(refused.value) == expected
 
 
 def test_each_observation_fails_independently(

@@ -49,6 +49,20 @@ def test_an_entry_as_one_line(entry: dict[str, Any], shown: str) -> None:
 
 
 @pytest.mark.emulator
+@pytest.mark.parametrize("local", [False, True])
+def test_the_log_of_a_gbfs_job_without_gbfs_names_the_missing_section(
+    google: Google, cloud: Cloud, settings: Settings, tmp_path: Path, *, local: bool
+) -> None:
+    google.answers = {CALL: (200, {})}
+    target = Target("dev", tmp_path if local else None)
+    missing = (
+        r"the log of gbfs-collect: environments/dev\.toml has no \[gbfs\] section: add one .* `make deploy "
+    )
+    with pytest.raises(OperateError, match=missing):
+        fetch_log_lines(cloud, settings, target, "gbfs-collect", 5, now=NOW)
+
+
+@pytest.mark.emulator
 def test_pages_of_cloud_logging_are_read_until_there_are_enough_lines(
     google: Google, cloud: Cloud, settings: Settings
 ) -> None:

@@ -1,11 +1,13 @@
 """The section [gbfs] of an environment, and the systems that it selects."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from cdk.settings import Settings, SettingsError, load_environment
-from cdk.settings.gbfs import CATALOGUE
+from cdk.settings.gbfs import CATALOGUE, CLOSED_WITHIN_MINUTES
+from gbfs_collector.tick import CLOSED_WITHIN, CLOSING_AGES
 from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.unit
@@ -22,9 +24,9 @@ ROWS = (
 )
 
 
-def load(folder: Path, gbfs: str, catalogue: str | None = None) -> Settings:
+def load(folder: Path, gbfs: str, catalogue: str | None = None, dev: str = DEV) -> Settings:
     file = folder / "dev.toml"
-    file.write_text(f"{DEV}\n[gbfs]\n{gbfs}\n", "utf-8")
+    file.write_text(f"{dev}\n[gbfs]\n{gbfs}\n", "utf-8")
     if catalogue is not None:
         (folder / CATALOGUE).write_text(catalogue, "utf-8")
     return load_environment(file, ("vlille_ogc",))
@@ -126,6 +128,25 @@ def test_a_saved_catalogue_counts_and_keys_are_asked_for(
 ) -> None:
     refused = refusal(tmp_path, gbfs, HEADER + ROWS)
     assert (refused.key, words in refused.accepted) == (key, True), str(refused)
+
+
+def test_no_day_is_settled_before_its_last_minute_is_closed(tmp_path: Path) -> None:
+    """The batch takes a day as settled once the redelivery window has passed; a closing check loads rows until then."""
+    assert CLOSING_AGES[-1] < CLOSED_WITHIN == timedelta(minutes=CLOSED_WITHIN_MINUTES)
+    lowest = DEV.replace("retention_minutes = 60", f"retention_minutes = {CLOSED_WITHIN_MINUTES}")
+    messages = load(tmp_path, 'systems = ["v_lille"]', dev=lowest).messages
+    assert timedelta(seconds=messages.redelivery_window_seconds) > CLOSED_WITHIN
+
+    low = DEV.replace("retention_minutes = 60", "retention_minutes = 59")
+    with pytest.raises(SettingsError) as refused:
+        load(tmp_path, 'systems = ["v_lille"]', dev=low)
+    assert (refused.value.key, refused.value.found) == ("messages.retention_minutes", 59)
+    assert refused.value.accepted == (
+        "at least 60 in an environment with [gbfs]: rows of a minute may be loaded until 60 minutes after it, and "
+        "would be there twice if its day was rebuilt before"
+    )
+    (tmp_path / "dev.toml").write_text(low, "utf-8")
+    assert load_environment(tmp_path / "dev.toml", ("vlille_ogc",)).messages.retention_minutes == 59
 
 
 def test_a_catalogue_that_cannot_be_read_is_told(tmp_path: Path) -> None:
