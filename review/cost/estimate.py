@@ -22,7 +22,8 @@ class Cost:
     """A month before and after, line by line.
 
     `unknown` lists what is counted but has no price, with the reason; `not_counted` the types that are not counted, of
-    which the plan changes `not_counted_changed`; `regions_without_prices` are counted at the prices of another region.
+    which the plan changes `not_counted_changed`; `regions_without_prices` are counted at the prices of another region;
+    `at_most` has the highest amounts, after the apply, of lines that rest on an assumption.
     """
 
     before: tuple[CostLine, ...]
@@ -34,6 +35,7 @@ class Cost:
     not_counted_changed: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     regions_without_prices: tuple[str, ...] = ()
+    at_most: tuple[CostLine, ...] = ()
 
     @property
     def totals(self) -> tuple[float, float]:
@@ -94,6 +96,7 @@ class Cost:
             f"{what}: {self._pair(was, is_)} ({basis[what]})"
             for what, was, is_ in sorted(self._lines(), key=lambda each: (-max(each[1], each[2]), each[0]))
         ]
+        lines += [f"{each.what}: at most {self._money(each.month)} {each.basis}" for each in self.at_most]
         lines.append(f"list prices of {self.region} as of {self.as_of}; --prices replaces them")
         lines += [f"not known, and not in the total: {each}" for each in self.unknown]
         if self.not_counted:
@@ -170,6 +173,7 @@ def estimate_cost(context: Context, book: PriceBook) -> Cost | None:
         tuple(
             span(each) for each in sorted({each for usage in usages for each in usage.regions_without_prices})
         ),
+        at_most=tuple(usages[1].at_most),
     )
 
 

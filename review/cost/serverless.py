@@ -34,6 +34,7 @@ def _price_schedules(usage: Usage) -> Iterator[CostLine]:
 def _price_requests(usage: Usage) -> Iterator[CostLine]:
     """Yield functions, services and jobs while they handle calls, beyond the free tier."""
     vcpu_seconds = gib_seconds = requests = assumed = 0.0
+    longest = [0.0, 0.0]  # vCPU and GiB seconds if each scheduled call runs until its timeout
     for address, values in usage.inventory.of_type(*CALLABLE_TYPES):
         if usage.inventory.changes[address].type == FIRST_GENERATION or _is_always_allocated(values):
             continue
@@ -50,16 +51,34 @@ def _price_requests(usage: Usage) -> Iterator[CostLine]:
             gib_seconds + busy * gib,
             requests + often,
         )
+        until_timeout = usage.calls.get(address, 0.0) * _read_timeout(values)
+        longest = [longest[0] + until_timeout * vcpus, longest[1] + until_timeout * gib]
     if requests:
-        month = (
-            max(0.0, vcpu_seconds - usage.book.free_tier("run_vcpu_seconds"))
-            * usage.book.price("run_vcpu_second")
-            + max(0.0, gib_seconds - usage.book.free_tier("run_gib_seconds"))
-            * usage.book.price("run_gib_second")
-            + max(0.0, requests / 1e6 - usage.book.free_tier("run_million_requests"))
-            * usage.book.price("run_million_requests")
-        )
+        month = _price_busy_time(usage, vcpu_seconds, gib_seconds, requests)
         yield CostLine("functions and services", month, _describe_basis(usage, requests, assumed))
+        if (most := _price_busy_time(usage, *longest, requests)) > month:
+            basis = "if every scheduled call ran until its timeout"
+            usage.at_most.append(CostLine("functions and services", most, basis))
+
+
+def _price_busy_time(usage: Usage, vcpu_seconds: float, gib_seconds: float, requests: float) -> float:
+    """Return what instances cost while they handle calls, beyond the free tier."""
+    return (
+        max(0.0, vcpu_seconds - usage.book.free_tier("run_vcpu_seconds"))
+        * usage.book.price("run_vcpu_second")
+        + max(0.0, gib_seconds - usage.book.free_tier("run_gib_seconds")) * usage.book.price("run_gib_second")
+        + max(0.0, requests / 1e6 - usage.book.free_tier("run_million_requests"))
+        * usage.book.price("run_million_requests")
+    )
+
+
+def _read_timeout(values: Values) -> float:
+    """Return the seconds that a call may take; 0 if the plan does not state them."""
+    seconds = get_number(values, "service_config.timeout_seconds")
+    if seconds is not None:
+        return seconds
+    stated = get_text(values, "template.timeout") or get_text(values, "template.template.timeout")
+    return get_number({"seconds": stated.removesuffix("s")}, "seconds") or 0.0
 
 
 def _price_first_generation(usage: Usage) -> Iterator[CostLine]:

@@ -2,12 +2,21 @@
 
 from collections.abc import Iterator
 
-from review.cost.usage import KIB_A_GIB, CostLine, Usage
+from review.cost.usage import CALLABLE_TYPES, KIB_A_GIB, CostLine, Usage
 from review.findings.text import plural, span
-from review.plan.values import get_blocks, get_number, get_text
+from review.plan.context import REFERENCE
+from review.plan.values import Values, get_blocks, get_number, get_text, get_value, is_known
 from review.types.storage.bucket import list_deletion_rules
 
 TYPES = ("google_storage_bucket", "google_bigquery_table", "google_artifact_registry_repository")
+TABLE, SERVICE_ACCOUNT = "google_bigquery_table", "google_service_account"
+WRITING_ROLES = ("roles/bigquery.dataEditor", "roles/bigquery.dataOwner", "roles/bigquery.admin")
+IDENTITY_PATHS = (
+    "service_config.service_account_email",
+    "service_account_email",
+    "template.service_account",
+    "template.template.service_account",
+)
 
 
 def price_resources(usage: Usage) -> Iterator[CostLine]:
@@ -65,8 +74,10 @@ def _price_buckets(usage: Usage) -> Iterator[CostLine]:
 def _price_tables(usage: Usage) -> Iterator[CostLine]:
     gib = 0.0
     count = 0
-    for _, values in usage.inventory.of_type("google_bigquery_table"):
-        often = usage.calls_by_name.get(get_text(values, "table_id"))
+    written = _count_calls_of_writers(usage)
+    for _, values in usage.inventory.of_type(TABLE):
+        name = get_text(values, "table_id")
+        often = max(usage.calls_by_name.get(name, 0.0), written.get(name, 0.0))
         if not often or any(get_blocks(values, each) for each in ("view", "external_data_configuration")):
             continue
         expires = get_number(values, "time_partitioning.expiration_ms")
@@ -84,6 +95,39 @@ def _price_tables(usage: Usage) -> Iterator[CostLine]:
             month,
             f"{sentence}{usage.book.free_tier('bigquery_gib'):g} GiB are free; queries not counted",
         )
+
+
+def _count_calls_of_writers(usage: Usage) -> dict[str, float]:
+    """Return calls a month by table ID, of the workload with the most calls whose service account may write to it."""
+    by_identity: dict[str, float] = {}
+    for address, values in usage.inventory.of_type(*CALLABLE_TYPES):
+        for identity in _list_referred(usage, address, values, IDENTITY_PATHS, SERVICE_ACCOUNT):
+            by_identity[identity] = max(usage.calls.get(address, 0.0), by_identity.get(identity, 0.0))
+    found: dict[str, float] = {}
+    for address, values in usage.inventory.of_type("google_bigquery_table_iam_member"):
+        if get_text(values, "role") not in WRITING_ROLES:
+            continue
+        members = _list_referred(usage, address, values, ("member",), SERVICE_ACCOUNT)
+        often = max(
+            (by_identity.get(each.removeprefix("serviceAccount:"), 0.0) for each in members), default=0.0
+        )
+        for table in _list_referred(usage, address, values, ("table_id",), TABLE):
+            name = get_text(usage.inventory.resources.get(table, {}), "table_id", table)
+            found[name] = max(often, found.get(name, 0.0))
+    return found
+
+
+def _list_referred(
+    usage: Usage, address: str, values: Values, paths: tuple[str, ...], type_: str
+) -> set[str]:
+    """Return the values at these paths, as far as they are known, and the resources of a type that they refer to."""
+    references = usage.inventory.context.plan.references.get(
+        usage.inventory.changes[address].configured_address, {}
+    )
+    known = {get_text(values, path) for path in paths if is_known(get_value(values, path))}
+    matches = [REFERENCE.fullmatch(each) for path in paths for each in references.get(path.split(".")[0], ())]
+    referred = {match[1] for match in matches if match}
+    return (known - {""}) | {each for each in referred if each.split(".")[-2] == type_}
 
 
 def _price_images(usage: Usage) -> Iterator[CostLine]:

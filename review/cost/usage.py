@@ -32,7 +32,8 @@ class Usage:
     """The resources before or after the apply, the calls of each in a month, and the prices.
 
     The modules that count costs add what they cannot count: `unknown` is address → reason, `regions_without_prices`
-    the regions without a file of prices, `not_counted` the types that only a user's own prices would count.
+    the regions without a file of prices, `not_counted` the types that only a user's own prices would count; `at_most`
+    has the highest amounts of lines whose amount is assumed.
     """
 
     inventory: Inventory
@@ -41,6 +42,7 @@ class Usage:
     unknown: dict[str, str] = field(default_factory=dict)
     regions_without_prices: set[str] = field(default_factory=set)
     not_counted: set[str] = field(default_factory=set)
+    at_most: list[CostLine] = field(default_factory=list)
 
     @property
     def hours_a_month(self) -> float:

@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 
 from cdk.access import list_findings, list_grants
+from cdk.workloads.gbfs_collection import LOADED
 from gbfs.tables import TABLES
+from review.cost.estimate import estimate_cost
+from review.cost.price_book import load_price_book
+from review.stacks.comparison import compare_stacks
+from review.types.registry import create_context
 from spark.settings import PACKS_FEED
 from tests.cdk.conftest import Synthesis
 from tests.cdk.test_access import read_documented_grants, read_source, strip_texts
@@ -31,6 +36,19 @@ def test_the_tables_are_those_of_the_model(gbfs_stack: dict[str, Any]) -> None:
         assert table["clustering"] == list(model.clustering)
         days = {"expiration_ms": 7 * 86_400_000} if name == "station_status" else {}
         assert table["time_partitioning"] == {"type": "DAY", "field": model.partition} | days
+
+
+def test_the_plan_review_counts_what_systems_cost(gbfs_stack: dict[str, Any], synthesis: Synthesis) -> None:
+    before, after = (json.dumps(each).encode() for each in (synthesis.stacks["dev"], gbfs_stack))
+    cost = estimate_cost(create_context(compare_stacks(before, after)), load_price_book())
+    assert cost is not None
+    months = [{line.what: line for line in side} for side in (cost.before, cost.after)]
+    more = {what for what, line in months[1].items() if line.month > months[0][what].month + 0.005}
+    assert more >= {"schedules", "storage operations"}
+    tables = [int(each["BigQuery storage"].basis.split()[0]) for each in months]
+    assert tables[1] - tables[0] == len(LOADED)
+    assert [line.what for line in cost.at_most] == ["functions and services"]
+    assert cost.at_most[0].month > 100
 
 
 def test_each_shard_has_a_subscription_to_the_one_tick(gbfs_stack: dict[str, Any]) -> None:

@@ -209,6 +209,52 @@ def test_references_replace_values_that_are_not_known_yet() -> None:
     assert after(counted(*new, configuration=configuration))["storage operations"] == 0.47
 
 
+def writer(*, known: bool) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return a table that the function's service account may write to, and the configuration of the references."""
+    account, table = "google_service_account.a", "google_bigquery_table.rows"
+    email = "a@p.iam.gserviceaccount.com"
+    service = {"available_memory": "512Mi", "timeout_seconds": 100, "uri": "https://f.run.app"}
+    grant = {"role": "roles/bigquery.dataEditor"}
+    if known:
+        service |= {"service_account_email": email}
+        grant |= {"member": f"serviceAccount:{email}", "table_id": "rows"}
+    references = {
+        FUNCTION: {
+            "service_config": [{"service_account_email": {"references": [f"{account}.email", account]}}]
+        },
+        "google_bigquery_table_iam_member.g": {
+            "member": {"references": [f"{account}.member", account]},
+            "table_id": {"references": [f"{table}.table_id", table]},
+        },
+    }
+    resources = [
+        *system(**{FUNCTION: {"service_config": [service]}}),
+        change(account, None, {"account_id": "a"}),
+        change(table, None, {"table_id": "rows"}),
+        change("google_bigquery_table.other", None, {"table_id": "other"}),
+        change("google_bigquery_table_iam_member.g", None, grant),
+    ]
+    expressions = [{"address": address, "expressions": each} for address, each in references.items()]
+    return resources, {} if known else {"configuration": {"root_module": {"resources": expressions}}}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_table_is_counted_by_the_calls_of_its_writer(*, known: bool) -> None:
+    resources, configuration = writer(known=known)
+    basis = {each.what: each.basis for each in counted(*resources, **configuration).after}
+    assert basis["BigQuery storage"].startswith("1 table, 2.06 GiB at 50 KiB per call")
+
+
+def test_the_highest_amount_of_functions_is_stated() -> None:
+    """43,800 calls of 100 s: 0.29 vCPU and 0.5 GiB, beyond 180,000 vCPU seconds and 360,000 GiB seconds."""
+    resources, _ = writer(known=True)
+    found = counted(*resources)
+    assert [each.month for each in found.at_most] == [pytest.approx(30.74, abs=0.01)]
+    expected = "functions and services: at most $30.74 if every scheduled call ran until its timeout"
+    assert expected in [strip_markup(line) for line in found.details[0].lines]
+    assert counted(*system()).at_most == ()
+
+
 MACHINES: dict[str, tuple[dict[str, Any], float]] = {
     "google_compute_instance": (
         {"machine_type": "e2-standard-2", "boot_disk": [{"initialize_params": [{"size": 20}]}]},
