@@ -56,7 +56,7 @@ def _price_requests(usage: Usage) -> Iterator[CostLine]:
     if requests:
         month = _price_busy_time(usage, vcpu_seconds, gib_seconds, requests)
         yield CostLine("functions and services", month, _describe_basis(usage, requests, assumed))
-        if (most := _price_busy_time(usage, *longest, requests)) > month:
+        if (most := _price_busy_time(usage, longest[0], longest[1], requests)) > month:
             basis = "if every scheduled call ran until its timeout"
             usage.at_most.append(CostLine("functions and services", most, basis))
 

@@ -61,7 +61,7 @@ def test_a_gbfs_job_of_an_environment_without_gbfs_names_the_missing_section(
     google: Google, cloud: Cloud, settings: Settings, job: str, verb: str
 ) -> None:
     url = job.removesuffix("copy") + "gbfs-collect"
-    google.answers = {
+    google.responses = {
         f"POST {url}:run": refusal(404, "Job not found."),
         f"GET {url}": refusal(404, "Job not found."),
     }

@@ -53,7 +53,7 @@ def test_an_entry_as_one_line(entry: dict[str, Any], shown: str) -> None:
 def test_the_log_of_a_gbfs_job_without_gbfs_names_the_missing_section(
     google: Google, cloud: Cloud, settings: Settings, tmp_path: Path, *, local: bool
 ) -> None:
-    google.answers = {CALL: (200, {})}
+    google.responses = {CALL: (200, {})}
     target = Target("dev", tmp_path if local else None)
     missing = (
         r"the log of gbfs-collect: environments/dev\.toml has no \[gbfs\] section: add one .* `make deploy "
