@@ -27,6 +27,15 @@ from local.processes.supervisor import Process, Supervisor
 from local.processes.variables import child_variables
 
 DUCKDB_EXTENSIONS = ("icu", "ducklake", "spatial", "httpfs")
+# duckdb_extensions.import_extension fails where the path of the packages has an apostrophe.
+INSTALL_EXTENSIONS = """
+import importlib.resources, sys, duckdb
+[version] = duckdb.sql("SELECT library_version FROM pragma_version()").fetchone()
+for name in sys.argv[1:]:
+    folder = importlib.resources.files(f"duckdb_extension_{name}") / "extensions" / version
+    file = str(folder / f"{name}.duckdb_extension").replace("'", "''")
+    duckdb.sql(f"INSTALL '{file}'")
+"""
 DEFAULT_PROJECT = "emulator"  # local-bigquery creates other projects when they are first used
 
 
@@ -105,9 +114,8 @@ def duckdb_home(parent: Path) -> Path:
         return home
     parent.mkdir(parents=True, exist_ok=True)
     unpacked = Path(tempfile.mkdtemp(prefix="duckdb-", dir=parent))
-    script = "import sys, duckdb_extensions as d; [d.import_extension(e) for e in sys.argv[1:]]"
     done = subprocess.run(
-        [sys.executable, "-c", script, *DUCKDB_EXTENSIONS],
+        [sys.executable, "-c", INSTALL_EXTENSIONS, *DUCKDB_EXTENSIONS],
         env={"HOME": str(unpacked), "PATH": os.environ.get("PATH", os.defpath)},
         capture_output=True,
         text=True,

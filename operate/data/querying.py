@@ -1,7 +1,7 @@
 """The databases of `make sql` and `make export`: BigQuery, or the warehouse of a local run."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -108,12 +108,15 @@ class LocalDatabase:
         return self._warehouse.tables()
 
 
-def open_local_warehouse(environment: str, root: Path) -> AbstractContextManager[Warehouse]:
+@contextmanager
+def open_local_warehouse(environment: str, root: Path) -> Iterator[Warehouse]:
     """Open the warehouse of an environment's local run. Raises OperateError if there is none."""
-    try:
-        return open_warehouse(Path(".local") / environment, root / ".cache")
-    except LocalError as error:
-        raise OperateError(str(error)) from error
+    with ExitStack() as closing:
+        try:
+            warehouse = closing.enter_context(open_warehouse(Path(".local") / environment, root / ".cache"))
+        except LocalError as error:
+            raise OperateError(str(error)) from error
+        yield warehouse
 
 
 def build_day_query(day: date, zone: ZoneInfo) -> str:

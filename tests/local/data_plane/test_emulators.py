@@ -3,10 +3,13 @@
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from google.cloud import bigquery
 from local.data_plane import bigquery_emulator
 from local.data_plane.emulators import (
     DEFAULT_PROJECT,
+    INSTALL_EXTENSIONS,
     Emulators,
     duckdb_home,
     open_session,
@@ -51,6 +55,23 @@ def test_extensions_are_unpacked_once(tmp_path: Path) -> None:
     assert duckdb_home(tmp_path) == home
     assert marker.exists()
     assert [path.name for path in tmp_path.iterdir()] == [home.name]
+
+
+@pytest.mark.emulator
+def test_extensions_are_unpacked_from_a_path_with_an_apostrophe(tmp_path: Path) -> None:
+    packages = tmp_path / "l'été"
+    packages.mkdir()
+    installed = find_spec("duckdb_extension_icu")
+    assert installed is not None
+    assert installed.origin is not None
+    (packages / "duckdb_extension_icu").symlink_to(Path(installed.origin).parent)
+    subprocess.run(
+        [sys.executable, "-c", INSTALL_EXTENSIONS, "icu"],
+        env={"HOME": str(tmp_path), "PYTHONPATH": str(packages)},
+        check=True,
+        timeout=60,
+    )
+    assert [file.name for file in tmp_path.rglob(".duckdb/**/*.duckdb_extension")] == ["icu.duckdb_extension"]
 
 
 @pytest.mark.emulator

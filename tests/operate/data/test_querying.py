@@ -16,7 +16,8 @@ from local.data_plane.warehouse import Warehouse, open_warehouse
 from local.errors import LocalError
 from local.processes.supervisor import Supervisor
 from operate.data.prompt import QueryFailedError
-from operate.data.querying import LocalDatabase, build_day_query, write_rows
+from operate.data.querying import LocalDatabase, build_day_query, open_local_warehouse, write_rows
+from operate.errors import OperateError
 from tests.conftest import bigquery_client
 
 ROOT = Path(__file__).parents[3]
@@ -76,6 +77,16 @@ def test_a_folder_without_data_is_refused(tmp_path: Path) -> None:
     with (
         pytest.raises(LocalError, match="has no data: collect some with `make demo` or `make up`"),
         open_warehouse(tmp_path, tmp_path),
+    ):
+        pass
+
+
+@pytest.mark.unit
+def test_a_query_before_the_first_run_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with (
+        pytest.raises(OperateError, match="dev has no data: collect some with `make demo` or `make up`"),
+        open_local_warehouse("dev", tmp_path),
     ):
         pass
 
