@@ -135,6 +135,16 @@ def judge_gbfs(
 def _judge_ticks(facts: GbfsFacts, settings: Settings, target: Target, now: datetime) -> CheckResult:
     newest = max((polled.newest for polled in facts.polled.values()), default=None)
     remedy = f"run {target.format_command('run', JOB)}, then {target.format_command('logs', JOB)} says why"
+    if (
+        newest is None
+        and facts.known
+        and all(each.error or not each.has_status for each in facts.known.values())
+    ):
+        reason = (
+            f"nothing to request in {ROW_DAYS} days: no system publishes a station_status that a discovery could "
+            "read; the line of silent systems has the reasons"
+        )
+        return CheckResult("GBFS ticks", reason, wrong=True)
     if newest is None:
         return CheckResult("GBFS ticks", f"none of the last {ROW_DAYS} days: {remedy}", wrong=True)
     lag = max(0, int((now - newest).total_seconds() // 60))

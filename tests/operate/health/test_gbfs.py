@@ -150,6 +150,22 @@ def test_missing_ticks_fail() -> None:
         wrong=True,
     )
     assert lines(GbfsFacts({}, {}))[0].found.startswith("none of the last 2 days: run")
+
+
+@pytest.mark.unit
+def test_ticks_without_a_system_to_request_are_explained() -> None:
+    """A tick without requests leaves no row in polls: another tick would not help."""
+    unreachable = Known(ago(600), "ConnectionError: cannot be resolved", has_status=False)
+    ticks, _, silent = lines(GbfsFacts({}, dict.fromkeys(IDS, unreachable)))
+    assert ticks.wrong
+    assert ticks.found == (
+        "nothing to request in 2 days: no system publishes a station_status that a discovery could read; the line of "
+        "silent systems has the reasons"
+    )
+    assert "ConnectionError: cannot be resolved" in silent.found
+    assert lines(GbfsFacts({}, {"a": unreachable, "b": KNOWN}))[0].found.startswith(
+        "none of the last 2 days: run"
+    )
     assert lines(Unavailable("no answer")) == [CheckResult("GBFS", "no answer", wrong=True)]
 
 
