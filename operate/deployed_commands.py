@@ -94,11 +94,14 @@ def _open_dashboard(cloud: Cloud, settings: Settings, target: Target, _options: 
 
 
 def _run_sql_prompt(database: Database, settings: Settings, _options: argparse.Namespace) -> int:
-    if sys.stdin.isatty():
+    """Run statements; return 1 if one of a pipe failed. On a terminal, the user has read what failed."""
+    interactive = sys.stdin.isatty()
+    if interactive:
         print(
             f"{settings.environment}: GoogleSQL over {querying.VIEWS} and {settings.dataset}. {prompt.HELP}"
         )
-    return int(bool(prompt.run_prompt(database, _read_line, sys.stdout)))
+    failed = prompt.run_prompt(database, _read_line, sys.stdout)
+    return int(bool(failed) and not interactive)
 
 
 def _read_line(shown: str) -> str | None:

@@ -1,12 +1,15 @@
 """The SQL prompt: what ends a statement, what is printed, what a mistake does."""
 
 import io
+import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from operate.data import prompt
 from operate.data.prompt import (
     MOST_ROWS,
     QueryFailedError,
@@ -15,6 +18,7 @@ from operate.data.prompt import (
     run_prompt,
     split_statements,
 )
+from operate.deployed_commands import QUERY_COMMANDS
 
 pytestmark = pytest.mark.unit
 
@@ -124,3 +128,13 @@ def test_a_long_result_is_truncated_with_a_note() -> None:
     found = render_result(QueryResult(["n"], ((str(n),) for n in range(MOST_ROWS + 1))))
     assert found.endswith(f"\n(the first {MOST_ROWS} rows; `make export` writes a whole day)")
     assert len(found.splitlines()) == MOST_ROWS + 3
+
+
+@pytest.mark.parametrize(("interactive", "status"), [(True, 0), (False, 1)])
+def test_only_a_pipe_ends_with_the_status_of_its_queries(
+    interactive: bool, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: interactive))
+    monkeypatch.setattr(prompt, "run_prompt", lambda *_: 1)
+    settings = SimpleNamespace(environment="dev", dataset="vlille")
+    assert QUERY_COMMANDS["sql"](None, settings, None) == status  # type: ignore[arg-type]
