@@ -1,8 +1,8 @@
 """Record what the google provider plans for an edit of each setting of a deployed environment.
 
-`python -m tests.local.control_plane.edits dev prod` writes edits-6.50.0.json: each environment must be deployed with
-`make deploy TO=local` and the real provider, which VLILLE_PROVIDER_MIRROR names. Nothing is applied, and each file is
-restored.
+`python -m tests.local.control_plane.edits dev prod` renews these environments in edits-6.50.0.json: each must be
+deployed with `make deploy TO=local` and the real provider, which VLILLE_PROVIDER_MIRROR names. Nothing is applied, and
+each file is restored. `gbfs` has the edits of [gbfs]: gbfs.toml is dev.toml with another project, and GBFS at its end.
 """
 
 import json
@@ -65,9 +65,34 @@ EDITS: dict[str, tuple[str, ...]] = {
     "alerts.email": ('"other@example.org"',),
     "alerts.silent_minutes": ("20",),
 }
+GBFS = """
+[gbfs]
+systems = ["v_lille", "Paris"]
+countries = ["NO"]
+discover = "23 2 * * *"
+shards = 1
+memory = "512Mi"
+timeout_seconds = 110
+deadline_seconds = 45
+request_seconds = 10
+minutes_days = 7
+"""
+OVERRIDES = '\n[gbfs.overrides.Paris]\nheaders = { "X-Api-Key" = "velib-key" }\ninterval_minutes = 5\n'
+GBFS_EDITS: dict[str, tuple[str, ...]] = {
+    "gbfs.systems": ('["v_lille"]',),
+    "gbfs.countries": ('["NO", "CA"]',),
+    "gbfs.discover": ('"23 4 * * *"',),
+    "gbfs.shards": ("2",),
+    "gbfs.memory": ('"1Gi"',),
+    "gbfs.timeout_seconds": ("100",),
+    "gbfs.deadline_seconds": ("40",),
+    "gbfs.request_seconds": ("8",),
+    "gbfs.minutes_days": ("14",),
+    "gbfs.overrides": (OVERRIDES,),
+}
+TABLES = {"labels": LABELS, "gbfs.overrides": OVERRIDES}  # keys whose edit is a table at the end of the file
 # Not planned: another project is another state; a cluster without workers has no shape of them; [ci] is of the
-# bootstrap stack alone; [budget] adds one resource, whose amount changes in place; [gbfs] is in no
-# environment that is shipped.
+# bootstrap stack alone; [budget] adds one resource, whose amount changes in place.
 NOT_PLANNED = frozenset(
     {
         "project",
@@ -78,30 +103,25 @@ NOT_PLANNED = frozenset(
         "ci.repository_owner_id",
         "budget.billing_account",
         "budget.monthly_amount",
-        "gbfs.systems",
-        "gbfs.countries",
-        "gbfs.discover",
-        "gbfs.shards",
-        "gbfs.memory",
-        "gbfs.timeout_seconds",
-        "gbfs.deadline_seconds",
-        "gbfs.request_seconds",
-        "gbfs.minutes_days",
-        "gbfs.overrides",
     }
 )
 
 
+def edits_of(environment: str) -> dict[str, tuple[str, ...]]:
+    """Return the edits that are planned for an environment."""
+    return GBFS_EDITS if environment == "gbfs" else EDITS
+
+
 def edited(text: str, key: str) -> str:
     """Return an environment's file with one key changed. Raises ValueError where it does not have the key."""
-    if key == "labels":
-        return text + LABELS
+    if key in TABLES:
+        return text + TABLES[key]
     section, _, name = key.rpartition(".")
     head, found, rest = ("", "", text) if not section else text.partition(f"[{section}]\n")
     match = re.search(rf"(?m)^{name} = (.*)$", rest)
     if match is None:
         raise ValueError(f"{key} is not there")
-    value = next(each for each in EDITS[key] if each != match[1])
+    value = next(each for each in (EDITS | GBFS_EDITS)[key] if each != match[1])
     return head + found + rest[: match.start(1)] + value + rest[match.end(1) :]
 
 
@@ -132,7 +152,7 @@ def planned(environment: str) -> Iterator[tuple[str, Any]]:
     stack = outdir / "stacks" / f"vlille-{environment}"
     text = file.read_text("utf-8")
     try:
-        for key in EDITS:
+        for key in edits_of(environment):
             file.write_text(edited(text, key), "utf-8")
             _run(ROOT, environ, sys.executable, "stacks.py").check_returncode()
             _run(stack, environ, "terraform", "init", "-input=false").check_returncode()
@@ -167,8 +187,10 @@ def _run(folder: Path, environ: Mapping[str, str], *words: str) -> subprocess.Co
 
 
 def main(environments: list[str]) -> None:
-    """Write the planned changes of each key of each environment."""
-    found = {environment: dict(planned(environment)) for environment in environments}
+    """Write the planned changes of each key of these environments; those of the others are kept."""
+    found = json.loads(FILE.read_text("utf-8")) | {
+        environment: dict(planned(environment)) for environment in environments
+    }
     FILE.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", "utf-8")
 
 

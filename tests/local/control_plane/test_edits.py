@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from cdk import settings
-from tests.local.control_plane.edits import EDITS, FILE, NOT_PLANNED
+from tests.local.control_plane.edits import EDITS, FILE, GBFS_EDITS, NOT_PLANNED, edits_of
 
 pytestmark = pytest.mark.unit
 
@@ -34,9 +34,9 @@ def replaced(planned: dict[str, str]) -> set[str]:
 
 def test_every_setting_has_a_recorded_plan() -> None:
     keys = set(keys_of(settings.EnvironmentFile))
-    assert keys == EDITS.keys() | NOT_PLANNED, REMEDY
+    assert keys == EDITS.keys() | GBFS_EDITS.keys() | NOT_PLANNED, REMEDY
     for environment, planned in PLANNED.items():
-        assert planned.keys() == EDITS.keys(), f"{environment}: {REMEDY}"
+        assert planned.keys() == edits_of(environment).keys(), f"{environment}: {REMEDY}"
         assert all(planned.values()), environment
 
 
@@ -64,7 +64,7 @@ def test_the_table_of_edits_agrees_with_the_recorded_plans(environment: str) -> 
         for cells in rows
         if cells[1] == "in place"
         for pattern in re.findall(r"`([\w.*]+)`", cells[0])
-        for key in EDITS
+        for key in EDITS | GBFS_EDITS
         if re.fullmatch(pattern.replace(".", r"\.").replace("*", r"\w+"), key)
     }
     template = "google_dataproc_workflow_template.batch_template"
@@ -75,6 +75,9 @@ def test_the_table_of_edits_agrees_with_the_recorded_plans(environment: str) -> 
             assert set(planned.values()) == {"update"}, key
         elif set(planned.values()) <= {"create", "delete"}:
             assert any(f"`{key}`" in row[0] and row[1].startswith("creates or deletes") for row in rows), key
+        elif environment == "gbfs":
+            assert planned["google_cloudfunctions2_function.gbfs_function"] == "update", key
+            assert any(f"`{key}`" in row[0] and "updates the function" in row[1] for row in rows), key
         else:
             assert template in replaced(planned), key
     assert in_place >= {"protected", "schedule.copy", "retention.soft_delete_days", "alerts.email"}
