@@ -1,4 +1,4 @@
-"""What concerns the suite as a whole: which files are collected, in which order, and what a skipped test means."""
+"""Rules for the whole test suite: which files are collected, in which order, and when a skipped test fails."""
 
 import sys
 from pathlib import Path

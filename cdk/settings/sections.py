@@ -21,7 +21,7 @@ class Schedule(Section, frozen=True):
 
 
 class Collector(Section, frozen=True):
-    """The function that asks the API each minute."""
+    """The function that requests the API each minute."""
 
     runtime: str
     memory: str
@@ -92,14 +92,14 @@ class Retention(Section, frozen=True):
 
 
 class Alerts(Section, frozen=True):
-    """Who is told, and after how many minutes without a new object."""
+    """Who is notified, and after how many minutes without a new object."""
 
     email: str
     silent_minutes: int
 
 
 class Budget(Section, frozen=True):
-    """What the project may cost in a month, in the billing account's currency, before somebody is told."""
+    """What the project may cost in a month, in the billing account's currency, before somebody is notified."""
 
     billing_account: str
     monthly_amount: int

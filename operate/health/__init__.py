@@ -1,1 +1,1 @@
-"""Whether a deployed environment works: what is observed of it, and how `make smoke` judges it."""
+"""The health of a deployed environment: observations, and the findings of `make smoke`."""

@@ -1,4 +1,4 @@
-"""The function with its bucket and tables on the emulators, and an API that says what a test wants."""
+"""The function with its bucket and tables on the emulators, and a fake API with a test's responses."""
 
 import itertools
 from collections.abc import Callable, Iterator

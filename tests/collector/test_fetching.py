@@ -20,7 +20,7 @@ LIMITS = Limits(30.0, 2**20)
 
 
 class Replies:
-    """What requests get, in order: bodies, or errors that are raised."""
+    """The results of requests, in order: bodies, or errors that are raised."""
 
     def __init__(self, *replies: bytes | ApiError) -> None:
         self.replies = list(replies)

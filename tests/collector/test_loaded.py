@@ -1,4 +1,4 @@
-"""Whether the rows of a job ID are loaded, by what BigQuery says of its jobs."""
+"""Whether the rows of a job ID are loaded, according to BigQuery's jobs."""
 
 from dataclasses import dataclass
 from typing import Any

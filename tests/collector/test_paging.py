@@ -107,7 +107,7 @@ def test_a_total_above_the_records_is_noticed_without_pages_too(paged: MakePaged
 
 
 def incomplete(feed: Feed, body: bytes) -> tuple[list[int], list[str]]:
-    """The IDs of the rows, and what the drift says that makes an event."""
+    """Return the IDs of the rows, and the messages of drift that is logged."""
     outcome = parse_response(feed, body, TICK)
     assert parse_response(feed, body, TICK, decode=msgspec.json.decode) == outcome
     assert outcome.rejections == ()
@@ -115,7 +115,7 @@ def incomplete(feed: Feed, body: bytes) -> tuple[list[int], list[str]]:
     return [row["id"] for row in outcome.rows], [drift.found for drift in outcome.drifts]
 
 
-# The second page → what is said of the response.
+# The second page → the message about the response.
 NO_PAGES: dict[str, tuple[Any, str]] = {
     "an HTML page": (b"<html>Back soon", "2 records in 1 page, and then no page: <html>Back soon"),
     "an error": ({"error": "quota"}, '2 records in 1 page, and then no page: {"error": "quota"}'),
@@ -151,7 +151,7 @@ def test_an_invalid_first_page_is_the_response(paged: MakePaged) -> None:
 
 @pytest.mark.parametrize("pages", [[page(0, 2), page(2, 2)], [page(0, 2), page(2, 2), page(2, 2)]])
 def test_as_many_records_as_the_api_says_are_all(paged: MakePaged, pages: list[Any]) -> None:
-    """Whether the number of requests ends here, or the API repeats its last page."""
+    """Whether the maximum number of requests is reached, or the API repeats its last page."""
     pages = [each | {"total_count": 4} for each in pages]
     feed, api = paged(f'offset = "offset", size = 2, max_requests = {len(pages)}'), FakeApi(*pages)
     rows, problems = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)

@@ -1,4 +1,4 @@
-"""The real make with the real check: what is typed reaches a program as it is, or nothing happens but one sentence."""
+"""The real make with the real check: options reach the program unchanged, or are refused with one message."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.local
 ROOT = Path(__file__).parents[2]
-# Stands in the place of the project's Python: only the check of options runs, everything else is written down.
+# A stub of the project's Python: it runs the check of options, and records every other call.
 STUB = """#!/bin/sh
 if [ "$1 $2" = "-m commands" ] || [ "$1" = -c ]; then exec "{python}" "$@"; fi
 exec "{python}" -c 'import json, sys; open(sys.argv[1], "a").write(json.dumps(sys.argv[2:]) + "\\n")' "{ran}" "$@"
@@ -22,7 +22,7 @@ exec "{python}" -c 'import json, sys; open(sys.argv[1], "a").write(json.dumps(sy
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What make needs of a checkout, set up, with the stub as its Python."""
+    """A folder with the files of a checkout that make needs, and the stub as its Python."""
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("Makefile", "requirements.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)

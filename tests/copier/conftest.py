@@ -53,13 +53,13 @@ def buckets(emulators: Emulators) -> Buckets:
 
 @pytest.fixture
 def old_feeds(feeds: dict[str, Feed]) -> list[Feed]:
-    """The feeds with old names, as the copier's image has them."""
+    """The feeds with legacy objects, as the copier's image has them."""
     return [feed for feed in feeds.values() if feed.legacy]
 
 
 @pytest.fixture
 def stepping_clock() -> Callable[[float], Any]:
-    """Make a clock that goes on by so many seconds each time it is looked at."""
+    """Make a clock that advances by `step_s` seconds each time it is read."""
 
     def make(step_s: float) -> Callable[[], float]:
         ticks = itertools.count()

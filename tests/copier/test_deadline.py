@@ -1,4 +1,4 @@
-"""What a call may take of the time that is left."""
+"""The share of the remaining time that a call may take."""
 
 from typing import NoReturn
 

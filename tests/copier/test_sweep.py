@@ -156,7 +156,7 @@ def test_a_sweep_respects_its_deadline_and_the_next_one_continues(
 
 @dataclass
 class Hand:
-    """A clock that goes on where a test says so."""
+    """A clock that advances when a test sets it."""
 
     now: float = 0.0
 

@@ -76,7 +76,7 @@ class FakeClient:
 
 @dataclass
 class FakeClock:
-    """A clock that does not move by itself."""
+    """A clock that only a test advances."""
 
     time: datetime = NOON + timedelta(seconds=20)
 

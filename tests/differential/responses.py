@@ -71,7 +71,7 @@ SHAPES = _shapes()
 
 
 def differences(count: int, seed: int) -> Iterator[Difference | None]:
-    """What differs between the two readings of each of `count` mutated responses, None where nothing does."""
+    """Return the differences between the two readings of each of `count` mutated responses, None if there are none."""
     rng = random.Random(seed)  # noqa: S311 - not for secrets
     for _ in range(count):
         feed = rng.choice(FEEDS if rng.random() < _DECODED_AS_A_WHOLE else SHAPES)

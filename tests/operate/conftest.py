@@ -86,7 +86,7 @@ class Google:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What points Terraform, and the commands, to this server."""
+        """The environment variables that direct Terraform and the commands to this server."""
         return {
             "GOOGLE_OAUTH_ACCESS_TOKEN": "fake",
             "VLILLE_ENVIRONMENTS": str(ENVIRONMENTS),

@@ -121,7 +121,7 @@ TOKEN, LOGIN = "token", "login"
 
 
 class LostLogin(Credentials):
-    """A login that no token can be fetched for, as without a connection."""
+    """Credentials whose token request fails, as without a connection."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

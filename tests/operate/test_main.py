@@ -44,7 +44,7 @@ AFTER_ROWS = [
 
 @pytest.fixture
 def environ(google: Google) -> dict[str, str]:
-    """No PATH, so no Terraform."""
+    """Environment variables without PATH, so that Terraform is not found."""
     return google.variables | {"PATH": ""}
 
 

@@ -1,4 +1,4 @@
-"""Which package of the review may import which: the docstring of each says it, and there is no cycle."""
+"""The imports between packages of the review, as their docstrings declare them; there is no cycle."""
 
 import ast
 import re

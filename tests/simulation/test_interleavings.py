@@ -148,7 +148,7 @@ def test_a_delivery_after_the_redelivery_window_uses_the_archived_object(
     responses: tuple[bytes, bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No delivery is expected then, but with a clock that is off by an hour no second response may be stored."""
+    """Even if a clock is off by an hour, no second response may be stored, although no delivery is expected then."""
     environment = make_environment()
     environment.gcs.bucket(environment.settings.landing_bucket).blob(LANDED).upload_from_string(
         compress(responses[0])

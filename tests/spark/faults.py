@@ -76,7 +76,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Producer:
-    """What writes the responses of a feed, whose stations have these fields beside the others."""
+    """Writes the responses of a feed; its stations have these fields besides the others."""
 
     extra: Station
 

@@ -57,7 +57,7 @@ class Content:
 
 @dataclass
 class Collected:
-    """What became of the ticks: in the log, in the tables as streamed, and after the rebuild."""
+    """The results of the ticks: the log, the streamed tables, and the tables after the rebuild."""
 
     minutes: dict[str, datetime] = field(default_factory=dict)
     events: dict[str, tuple[str, ...]] = field(default_factory=dict)

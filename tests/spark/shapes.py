@@ -292,7 +292,7 @@ SPOILT: dict[tuple[str, str], tuple[list[bytes], Rows, Faults, tuple[str, ...]]]
 
 
 def _documents(table: str, sample: bytes) -> tuple[bytes, ...]:
-    """What each request of a tick is answered with: a sample of a join has both documents."""
+    """Return the response to each request of a tick; the sample of a join has both documents."""
     if table != "joined":
         return (sample,)
     return tuple(map(_json, split_response(json.loads(sample))))

@@ -1,4 +1,4 @@
-"""How the work is cut, and what is said of a fault inside a Spark task."""
+"""How the work is partitioned, and the message for an error inside a Spark task."""
 
 import pytest
 

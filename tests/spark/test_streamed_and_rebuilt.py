@@ -1,4 +1,4 @@
-"""What the collector streams, a rebuild by Spark gives again: for every shape and every fault of a response."""
+"""Rows that the collector streams equal those of a rebuild by Spark, for every shape and fault of a response."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""What producers change without a word: rows go on."""
+"""Unannounced changes by producers: rows continue."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What moves while a feed is alive."""
+"""The values that change while a feed is not frozen."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

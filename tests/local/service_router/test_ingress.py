@@ -39,7 +39,7 @@ class Page(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Nothing."""
+        """Do not log."""
 
 
 @pytest.fixture

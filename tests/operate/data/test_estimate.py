@@ -1,4 +1,4 @@
-"""What is found in a bucket, what archiving and rebuilding it costs, and what a month costs: one model for all."""
+"""The survey of a bucket, and the estimated costs of archiving it, of rebuilding its days and of a month."""
 
 import json
 from datetime import date, timedelta
@@ -106,7 +106,7 @@ def test_more_responses_take_no_less_time(responses: int, days: int, at_once: in
 
 
 def test_the_cost_table_of_the_page_is_current() -> None:
-    """Where the figures change: replace the table between the marks by what this compares it with."""
+    """If the figures change, replace the table between the marks with the expected text."""
     page = (Path(__file__).parents[3] / "docs" / "costs.md").read_text()
     table = page.split("<!-- sizing: begin -->\n")[1].split("\n<!-- sizing: end -->")[0]
     clusters = {
@@ -120,7 +120,7 @@ def test_the_cost_table_of_the_page_is_current() -> None:
 
 
 def month_of(environment: str) -> Cost:
-    """What the review says that a month of an environment's stack costs, from its snapshot."""
+    """Return the review's estimate of a month of an environment's stack, from its snapshot."""
     stack = Path(__file__).parents[2] / "cdk" / "snapshots" / f"vlille-{environment}.json"
     plan = compare_stacks(b'{"resource": {}}', stack.read_bytes())
     found = estimate_cost(create_context(plan), load_price_book())
@@ -129,7 +129,7 @@ def month_of(environment: str) -> Cost:
 
 
 def test_the_monthly_costs_of_the_page_are_those_of_the_review() -> None:
-    """Where the figures change: replace the table between the marks by what this compares it with."""
+    """If the figures change, replace the table between the marks with the expected text."""
     page = (Path(__file__).parents[3] / "docs" / "costs.md").read_text()
     table = page.split("<!-- month: begin -->\n")[1].split("\n<!-- month: end -->")[0]
     assert table == render_month_table({"dev": month_of("dev"), "prod": month_of("prod")})

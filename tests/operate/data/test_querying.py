@@ -1,4 +1,4 @@
-"""What `make sql` and `make export` read: rows of a local environment, each once; files of a day."""
+"""The data that `make sql` and `make export` read: rows of a local environment, each once; files of a day."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime

@@ -80,7 +80,7 @@ def test_another_region_is_refused_with_the_steps_to_take(
 
 @pytest.mark.parametrize("other", ["vlille-test", "vlille-test-bootstrap"])
 def test_a_renamed_environment_is_refused(settings: Settings, other: str) -> None:
-    """Its resources would be imported into a second state."""
+    """A renamed environment would import its resources into a second state."""
     with pytest.raises(
         OperateError, match=rf"^vlille-dev already holds {other}, whose state is gs://vlille-dev-tfs"
     ):

@@ -66,7 +66,7 @@ def test_an_empty_project_has_no_orphaned_resources(
 def test_each_kind_is_found_and_foreign_resources_are_not(
     google: Google, empty: dict[str, list[Response]], cloud: Cloud, settings: Settings
 ) -> None:
-    """What the stack declares by its name, and beside it what Google Cloud created; not what the bootstrap made."""
+    """Resources that the stack declares or that Google Cloud created for them, without those of the bootstrap."""
     project, region = settings.project, settings.region
     parent, target = f"projects/{project}", f"projects/{project}/locations/{region}"
     mail = f"{project}.iam.gserviceaccount.com"

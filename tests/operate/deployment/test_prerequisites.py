@@ -1,4 +1,4 @@
-"""Whatever a command needs and does not have is one sentence with its remedy, and all are told at once."""
+"""Each missing prerequisite of a command is one message with its remedy, and all are reported at once."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,7 +55,7 @@ def test_every_command_is_checked() -> None:
 def test_commands_on_a_deployment_need_credentials_only(
     google: Google, check: Callable[..., list[str]], command: str
 ) -> None:
-    """No Terraform, no state bucket, no look-up of the APIs."""
+    """The command needs neither Terraform nor a state bucket, and does not list the APIs."""
     assert check(command, PATH="") == []
     assert google.calls == []
 

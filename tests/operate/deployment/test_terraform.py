@@ -38,7 +38,7 @@ def test_words_variables_and_exit_status_are_passed_on(script: Callable[[str], P
 
 
 def test_two_environments_have_a_folder_each(script: Callable[[str], Path]) -> None:
-    """Both may be deployed at once: the manifest of one must not be replaced under the other."""
+    """Two environments can be deployed at once: one must not overwrite the manifest of the other."""
     note = script('echo "$*" >> "$NOTE"') / "note"
     for name in ("dev", "prod"):
         environ = {"PATH": os.environ["PATH"], "VLILLE_ENV": name, "NOTE": str(note)}
@@ -105,7 +105,7 @@ def test_errors_of_the_synthesis_are_reported_before_cdktf_begins(tmp_path: Path
 def test_terraform_runs_in_the_folder_of_the_stack(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Its output goes to the end of a file, what it says to its errors to the user."""
+    """Standard output is appended to a file, standard error is shown to the user."""
     monkeypatch.setattr(terraform, "ROOT", tmp_path)
     folder = tmp_path / "cdktf.out" / "environments" / "dev" / "stacks" / "vlille-dev"
     folder.mkdir(parents=True)

@@ -141,7 +141,7 @@ def check_equal_to_streamed(archive: Archive, results: list[PackHourResult]) -> 
 
 
 def known_minutes(archive: Archive) -> dict[str, list[tuple[datetime, dict[str, dict[str, Any]]]]]:
-    """What the streamed rows and polls say of each system and known tick."""
+    """Return the streamed rows and polls of each system and known tick."""
     rows: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for row in archive.streamed.station_status:
         values = {key: value for key, value in row.items() if key not in ("collected_at", "system_id")}

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.emulator
 
 
 class KilledError(BaseException):
-    """What stands for kill -9."""
+    """Simulates kill -9."""
 
 
 class MortalClient:

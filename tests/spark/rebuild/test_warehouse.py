@@ -353,7 +353,7 @@ def test_a_run_is_recorded_once(warehouse: Warehouse) -> None:
 
 
 def test_a_former_attempt_that_failed_is_no_record(warehouse: Warehouse) -> None:
-    """Its id is spent, as the one of an attempt that succeeded is."""
+    """The job ID of a failed attempt cannot be reused, as that of a successful one."""
     schema = [
         {"name": "run_id", "type": "STRING", "mode": "NULLABLE"},
         {"name": "rows", "type": "INTEGER", "mode": "NULLABLE"},

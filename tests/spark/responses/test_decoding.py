@@ -135,7 +135,7 @@ def test_a_time_that_breaks_a_rule_is_left_to_parse(at: str | None, quick: bool)
 
 
 def test_the_same_time_may_be_in_the_future_of_an_earlier_tick() -> None:
-    """What is remembered of a column says nothing of the next tick."""
+    """The cached values of a column do not affect the next tick."""
     decoder, body = of(OGC), modified("2023-10-26T21:03:00Z")
     assert decoder.columns(body, TICK) is not None
     assert decoder.columns(body, TICK - timedelta(minutes=1)) is None

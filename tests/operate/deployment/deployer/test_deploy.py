@@ -74,7 +74,7 @@ def test_resources_in_no_state_are_imported_by_plans_only(
     put_state: Callable[..., None],
     settings: Settings,
 ) -> None:
-    """A deploy that was killed made two topics, and wrote down one."""
+    """A killed deploy created two topics, and only one is in the state."""
     deployer.bootstrap()
     put_state("vlille-dev/default.tfstate", state_of(TOPIC))
     cdktf.stack = {
