@@ -250,6 +250,6 @@ node_modules/.ready: package.json package-lock.json $(READY)
 	@echo "installing the pinned cdktf-cli into node_modules"
 	@$(NPM) ci --no-fund --no-audit --ignore-scripts --loglevel=error
 	@# Of all packages only this one must run its script: a terminal for Terraform, fetched or compiled.
-	@npm_config_nodedir=$(NODE) $(NPM) rebuild @cdktf/node-pty-prebuilt-multiarch --silent || \
+	@npm_config_nodedir="$(NODE)" $(NPM) rebuild @cdktf/node-pty-prebuilt-multiarch --silent || \
 		{ echo "node-pty could be neither fetched nor compiled: install a C++ compiler (Debian: g++), then run make again." >&2; exit 1; }
 	@touch $@

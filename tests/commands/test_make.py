@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -185,3 +186,8 @@ def test_a_local_deploy_needs_no_environment(checkout: Path) -> None:
         ["-m", "operate", "destroy"],
         ["-m", "local", "down"],
     ]
+
+
+def test_paths_of_the_checkout_are_quoted_for_the_shell() -> None:
+    recipes = re.sub(r"(?m)^override .*$", "", (ROOT / "Makefile").read_text("utf-8"))
+    assert re.findall(r'(?<!")\$\((?:NODE|CURDIR)\)', recipes) == []
