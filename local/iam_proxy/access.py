@@ -179,9 +179,9 @@ class AccessControl:
         return None if custom is None else frozenset(custom["includedPermissions"])
 
     def _count(self, identity: str, need: RequiredPermission, *, allowed: bool) -> None:
-        one = Usage(identity, need.permission, need.resource)
+        new_usage = Usage(identity, need.permission, need.resource)
         with self._lock:
-            usage = self._usages.setdefault(self._usage_key(one), one)
+            usage = self._usages.setdefault(self._usage_key(new_usage), new_usage)
             usage.allowed += allowed
             usage.denied += not allowed
             first = usage.denied == 1 and not allowed

@@ -119,5 +119,5 @@ def _build_marks(values: Values, paths: list[str]) -> dict[str, Any]:
     return marks
 
 
-def _merge_marks(one: Any, other: dict[str, Any]) -> dict[str, Any]:
-    return {**one, **other} if isinstance(one, dict) else other
+def _merge_marks(mark: Any, other: dict[str, Any]) -> dict[str, Any]:
+    return {**mark, **other} if isinstance(mark, dict) else other

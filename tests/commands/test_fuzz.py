@@ -83,9 +83,9 @@ def values(dice: random.Random) -> Iterator[str]:
         elif kind == 1:
             yield "".join(chr(dice.randrange(1, 0x2FF)) for _ in range(dice.randrange(1, 20)))
         else:
-            one = dice.choice(ODD)
-            at = dice.randrange(len(one) + 1)
-            yield one[:at] + dice.choice(ODD) + one[at:]
+            odd_word = dice.choice(ODD)
+            at = dice.randrange(len(odd_word) + 1)
+            yield odd_word[:at] + dice.choice(ODD) + odd_word[at:]
 
 
 def check_sentence(error: UsageError | SettingsError, name: str) -> None:

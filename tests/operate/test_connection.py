@@ -83,10 +83,10 @@ def test_an_unreachable_cloud_ends_the_command() -> None:
 
 def test_a_single_call_without_a_response_is_reported_by_itself() -> None:
     """A service may be down while others respond: what asks it decides."""
-    one = cloud(200, requests.ConnectionError("[Errno 111] Connection refused"))
-    one.call("GET", "https://a.example/b")
+    client = cloud(200, requests.ConnectionError("[Errno 111] Connection refused"))
+    client.call("GET", "https://a.example/b")
     with pytest.raises(ApiError, match=r"^no response from https://b\.example/c: the connection is refused$"):
-        one.call("GET", "https://b.example/c?d")
+        client.call("GET", "https://b.example/c?d")
 
 
 def test_a_slow_service_is_not_a_missing_connection() -> None:

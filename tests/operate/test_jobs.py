@@ -102,7 +102,7 @@ def test_each_observation_fails_independently(
     assert isinstance(facts.row, Unavailable)
     assert "the query is not done after 20 s" in facts.row.reason
     assert facts.dead_letters == 2
-    assert [getattr(one, "code", one) for one in facts.jobs.values()] == [
+    assert [getattr(each, "code", each) for each in facts.jobs.values()] == [
         Unavailable("not found: run `make deploy ENV=dev`"),
         5,
         Unavailable("not found: run `make deploy ENV=dev`"),

@@ -79,10 +79,10 @@ class Google:
 
 @pytest.fixture
 def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
-    one = Google()
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", one.url)
-    yield one
-    one.close()
+    fake = Google()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", fake.url)
+    yield fake
+    fake.close()
 
 
 @pytest.fixture

@@ -99,9 +99,9 @@ class Upstream:
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[Upstream]:
-    one = Upstream()
-    yield one
-    one.close()
+    upstream_server = Upstream()
+    yield upstream_server
+    upstream_server.close()
 
 
 REFUSED = Decision(ProxyResponse(403, b'{"error": {}}'))
@@ -121,9 +121,9 @@ def decide(request: Request) -> Decision:
 
 @pytest.fixture(scope="module")
 def proxy(upstream: Upstream) -> Iterator[Proxy]:
-    one = Proxy("test", upstream.url, decide)
-    yield one
-    one.close()
+    running_proxy = Proxy("test", upstream.url, decide)
+    yield running_proxy
+    running_proxy.close()
 
 
 @pytest.fixture

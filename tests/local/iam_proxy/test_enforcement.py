@@ -83,8 +83,10 @@ def iam_setup(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) ->
 
 def start_iam_proxy(environment: LocalEnvironment) -> Iterator[IamProxySetup]:
     iam_proxy = IamProxy(environment)
-    one = IamProxySetup(environment, iam_proxy)
-    environment.service(Storage).put_bucket({"name": one.bucket, "location": "L", "storageClass": "STANDARD"})
+    setup = IamProxySetup(environment, iam_proxy)
+    environment.service(Storage).put_bucket(
+        {"name": setup.bucket, "location": "L", "storageClass": "STANDARD"}
+    )
     environment.service(BigQuery).put_dataset(
         environment.project, {"datasetReference": {"projectId": environment.project, "datasetId": "d"}}
     )
@@ -96,7 +98,7 @@ def start_iam_proxy(environment: LocalEnvironment) -> Iterator[IamProxySetup]:
             "schema": {"fields": [{"name": "a", "type": "INTEGER"}]},
         },
     )
-    yield one
+    yield setup
     iam_proxy.close()
 
 

@@ -87,25 +87,25 @@ def old(
     emulators: Emulators, cloud: Cloud, settings: Settings, google: Google, feeds: dict[str, Feed]
 ) -> Old:
     client = storage_client(emulators, settings.project)
-    one = Old(client, cloud, settings, google, list(feeds.values()))
-    for bucket in (one.source, settings.bucket("archive")):
+    files = Old(client, cloud, settings, google, list(feeds.values()))
+    for bucket in (files.source, settings.bucket("archive")):
         client.create_bucket(bucket)
     for name, content in ORIGINALS.items():
-        client.bucket(one.source).blob(name).upload_from_string(content)
-    operation = f"GET {one.root}/operations/7"
+        client.bucket(files.source).blob(name).upload_from_string(content)
+    operation = f"GET {files.root}/operations/7"
     google.queues = {
-        f"GET {one.root}/workflowTemplates/rebuild-days": [(200, TEMPLATE)] * 3,
-        f"POST {one.root}/workflowTemplates:instantiateInline": [
-            (200, {"name": f"{one.root.removeprefix('/dataproc/')}/operations/7"})
+        f"GET {files.root}/workflowTemplates/rebuild-days": [(200, TEMPLATE)] * 3,
+        f"POST {files.root}/workflowTemplates:instantiateInline": [
+            (200, {"name": f"{files.root.removeprefix('/dataproc/')}/operations/7"})
         ]
         * 3,
         operation: [
-            (200, {"name": f"{one.root.removeprefix('/dataproc/')}/operations/7"}),
+            (200, {"name": f"{files.root.removeprefix('/dataproc/')}/operations/7"}),
             (200, {"done": True}),
         ]
         * 3,
     }
-    return one
+    return files
 
 
 @pytest.mark.unit

@@ -140,15 +140,15 @@ def test_a_lock_is_released_only_by_its_own_id(
         questions.append(question)
         return typed.replace("ID", id_)
 
-    one, is_released = replace(locking, read_input=read_input), "ID" in typed
-    assert one.unlock() == int(not is_released)
+    interactive, is_released = replace(locking, read_input=read_input), "ID" in typed
+    assert interactive.unlock() == int(not is_released)
     assert questions == [f"If you are certain that this command has ended, type the lock's ID {id_}: "]
     bucket = cloud.storage.bucket(settings.bucket("tfstate"))
     assert bucket.blob(NAME).exists() is not is_released
     assert printed[0] == LOCK_MESSAGE.replace(" is ", " was ")
     if is_released:
         assert printed[-1].endswith("the next `make deploy ENV=dev` imports what that command created")
-        assert one.unlock() == 0
+        assert interactive.unlock() == 0
         assert printed[-1] == "no state of dev is locked"
     else:
         assert printed[-1] == f"the lock was kept: the ID {id_} was not typed"

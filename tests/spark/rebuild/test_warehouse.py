@@ -210,10 +210,14 @@ def test_both_tables_are_replaced_or_none(warehouse: Warehouse) -> None:
 @pytest.mark.parametrize("rows", [0, 2])
 def test_an_unexpected_number_of_loaded_rows_changes_nothing(warehouse: Warehouse, rows: int) -> None:
     warehouse.replace([row(26, share=1.0)], [])
-    one = warehouse.replacement("stations", [row(26, share=2.0)])
+    loaded = warehouse.replacement("stations", [row(26, share=2.0)])
     with pytest.raises(WarehouseError, match=rf"{rows} rows were written .* but 1 were loaded"):
         replace_days(
-            warehouse.bq, [Replacement(one.table, SCHEMA, one.uris, rows, {})], DAYS, make_run_id(NOW), NOW
+            warehouse.bq,
+            [Replacement(loaded.table, SCHEMA, loaded.uris, rows, {})],
+            DAYS,
+            make_run_id(NOW),
+            NOW,
         )
     assert seen(warehouse.project.table("stations")) == [(26, "a", 1.0)]
 
