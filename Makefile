@@ -251,5 +251,5 @@ node_modules/.ready: package.json package-lock.json $(READY)
 	@$(NPM) ci --no-fund --no-audit --ignore-scripts --loglevel=error
 	@# Of all packages only this one must run its script: a terminal for Terraform, fetched or compiled.
 	@npm_config_nodedir="$(NODE)" $(NPM) rebuild @cdktf/node-pty-prebuilt-multiarch --silent || \
-		{ echo "node-pty could be neither fetched nor compiled: install a C++ compiler (Debian: g++), then run make again." >&2; exit 1; }
+		{ echo "node-pty could be neither fetched nor compiled: install a C++ compiler (Debian: g++), and clone into a path without spaces and quotation marks, since node-gyp compiles in no other; then run make again." >&2; exit 1; }
 	@touch $@
