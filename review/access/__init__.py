@@ -1,4 +1,4 @@
 """Decide whose access widens or narrows: grants before and after; policies, keys and arguments that restrict.
 
-Imports: findings, google_cloud, plan, types.
+Imports: data, findings, google_cloud, plan, types.
 """

@@ -15,6 +15,7 @@ from typing import Any
 from review.access import firewall_policies
 from review.access.arguments import access_finding, argument_findings
 from review.access.ssh_keys import ssh_key_findings
+from review.data.retained import is_left_in_place
 from review.findings.finding import Finding, Kind, Severity
 from review.findings.text import span
 from review.google_cloud.resource_types import is_known, is_local
@@ -82,6 +83,8 @@ def _list_rules(type_: str) -> Mapping[str, str]:
 
 def exposure_findings(change: Change, context: Context) -> Iterator[Finding]:
     """Yield what a change of one resource opens or closes, apart from its grants."""
+    if is_left_in_place(change):
+        return
     if change.type in ("google_compute_project_metadata", "google_compute_project_metadata_item") or (
         "metadata" in change.old or "metadata" in change.new
     ):

@@ -14,7 +14,7 @@ def ssh_key_findings(change: Change, context: Context) -> Iterator[Finding]:
     """Yield which SSH keys a project's or an instance's metadata adds or removes, and login settings that change."""
     old, new = _read_keys(change.old), _read_keys(change.new)
     whole = change.type.startswith("google_compute_project_metadata")
-    to = "every machine of the project that does not block project keys" if whole else "it"
+    to = "every VM of the project that does not block project keys" if whole else "it"
     if added := sorted(new - old):
         words = f"anyone with the private key of {spans(added, 5)} can log in to {to} (ssh-keys)"
         yield access_finding(change, context, Severity.WIDENED, words, size=58 if whole else 41)

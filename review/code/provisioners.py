@@ -49,7 +49,7 @@ def _run_findings(
         command = (
             get_text(each, "command") or get_text(each, "inline") or _format_argument(each.get("arguments"))
         )
-        where = {"local-exec": " on the machine that runs Terraform", "remote-exec": " on the resource"}.get(
+        where = {"local-exec": " on the host that runs Terraform", "remote-exec": " on the resource"}.get(
             get_text(each, "type"), ""
         )
         cause = f"when it is {'created' if when == 'create' else 'destroyed'}"

@@ -1,4 +1,4 @@
-"""Estimate a month before and after from schedules, machines, sizes and retention, with assumptions."""
+"""Estimate a month before and after from schedules, VMs, sizes and retention, with assumptions."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,9 +21,10 @@ MOST = 6  # names of what is not counted, in the answer
 class Cost:
     """A month before and after, line by line.
 
-    `unknown` lists what is counted but has no price, with the reason; `not_counted` the types that are not counted, of
-    which the plan changes `not_counted_changed`; `regions_without_prices` are counted at the prices of another region;
-    `at_most` has the highest amounts, after the apply, of lines that rest on an assumption.
+    `unknown` lists what is counted but has no price, with the reason; `not_counted` the types, or the parts of their
+    cost, that are not counted, of which the plan changes `not_counted_changed`; `regions_without_prices` are counted at
+    the prices of another region; `at_most` has the highest amounts, after the apply, of lines that rest on an
+    assumption.
     """
 
     before: tuple[CostLine, ...]
@@ -150,12 +151,14 @@ def estimate_cost(context: Context, book: PriceBook) -> Cost | None:
         for usage in usages
     ]
     unknown = {address: why for usage in usages for address, why in usage.unknown.items()}
-    left = {type_ for usage in usages for type_ in usage.not_counted}
-    changes = [change for usage in usages for change in usage.inventory.changes.values()]
-    changing = {each.type for each in changes if each.action not in ("no-op", "read", "forget")}
-    uncounted = sorted(
-        each for each in {change.type for change in changes} if each in left or not _is_counted(each)
-    )
+    changes = {address: each for usage in usages for address, each in usage.inventory.changes.items()}
+    uncounted = {address: span(each.type) for address, each in changes.items() if not _is_counted(each.type)}
+    uncounted |= {address: what for usage in usages for address, what in usage.not_counted.items()}
+    changing = {
+        what
+        for address, what in uncounted.items()
+        if changes[address].action not in ("no-op", "read", "forget")
+    }
     if not any(lines) and not unknown and not uncounted:
         return None
     return Cost(
@@ -164,8 +167,8 @@ def estimate_cost(context: Context, book: PriceBook) -> Cost | None:
         str(book.table["currency"]),
         str(book.table["as_of"]),
         book.region,
-        tuple(span(each) for each in uncounted),
-        tuple(span(each) for each in uncounted if each in changing),
+        tuple(sorted(set(uncounted.values()))),
+        tuple(sorted(changing)),
         tuple(
             f"{context.where(context.by_address[address])} ({why})"
             for address, why in sorted(unknown.items())

@@ -1,4 +1,4 @@
-"""Price machines, disks and Dataproc clusters by the hour, running always or for each batch run."""
+"""Price VMs, disks and Dataproc clusters by the hour, running always or for each batch run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ TEMPLATES = ("google_compute_instance_template", "google_compute_region_instance
 
 @dataclass(frozen=True)
 class Machines:
-    """A number of machines of one type, each with a boot disk."""
+    """A number of VMs of one machine type, each with a boot disk."""
 
     count: float
     type: str
@@ -50,7 +50,7 @@ def price_resources(usage: Usage) -> Iterator[CostLine]:
 
 
 def price_machines_hour(book: PriceBook, machines: Machines) -> float | None:
-    """Return what machines cost an hour with their disks; None where a type or its price is not known."""
+    """Return what VMs cost an hour with their disks; None where a type or its price is not known."""
     hour = book.price_machine_hour(machines.type)
     disk = book.find_price("disk_gib_month", machines.disk_type)
     if hour is None or disk is None:
@@ -76,6 +76,8 @@ def _price_batches(usage: Usage) -> Iterator[CostLine]:
         config = get_value(values, "placement.managed_cluster.config")
         often = usage.calls.get(address, 0.0)
         if config is None or not often:
+            if not get_blocks(values, "placement.cluster_selector"):
+                usage.leave_out(address, "runs")
             continue
         minutes = usage.book.assumption("dataproc_minutes_a_run")
         parts = list_cluster_machines(config)
@@ -83,6 +85,7 @@ def _price_batches(usage: Usage) -> Iterator[CostLine]:
         if hour is None:
             usage.unknown[address] = _list_types(parts)
             continue
+        hour += _price_cluster_accelerators(usage, address, values, config)
         sentence = " and ".join(each.label for each in parts)
         whole = (
             f"{often * minutes:,.0f} Dataproc minutes: {often:,.0f} runs of {minutes:g} minutes on {sentence}"
@@ -97,12 +100,30 @@ def _price_clusters(usage: Usage) -> Iterator[CostLine]:
         if hour is None:
             usage.unknown[address] = _list_types(parts)
             continue
+        hour += _price_cluster_accelerators(usage, address, values, get_value(values, "cluster_config"))
         sentence = " and ".join(each.label for each in parts)
         yield CostLine(f"cluster {usage.name(address)}", hour * usage.hours_a_month, f"always on, {sentence}")
 
 
+def _price_cluster_accelerators(usage: Usage, address: str, values: Values, config: Any) -> float:
+    """Return what the GPUs of a Dataproc cluster cost an hour; local SSDs are added to `usage.unknown`."""
+    total = 0.0
+    for part in ("master_config", "worker_config", "secondary_worker_config"):
+        block = next(iter(get_blocks(config, part)), {})
+        place = {
+            "region": get_text(values, "region") or get_text(values, "location"),
+            "accelerators": block.get("accelerators"),
+        }
+        total += price_accelerators(
+            usage, address, place, "accelerators", get_number(block, "num_instances") or 1
+        )
+        if get_number(block, "disk_config.num_local_ssds"):
+            usage.unknown[address] = "local SSDs"
+    return total
+
+
 def list_cluster_machines(config: Any) -> list[Machines]:
-    """Return the machines of a Dataproc cluster's configuration."""
+    """Return the VMs of a Dataproc cluster's configuration."""
     found = []
     for part, default in (("master_config", 1.0), ("worker_config", 2.0), ("secondary_worker_config", 0.0)):
         block = next(iter(get_blocks(config, part)), {})
@@ -134,7 +155,7 @@ def _list_types(parts: list[Machines]) -> str:
 
 
 def read_machines(values: Values, count: float = 1) -> Machines:
-    """Return the machines of an instance's or a template's values."""
+    """Return the VMs of an instance's or a template's values."""
     disk = next(iter(get_blocks(values, "boot_disk.initialize_params")), {})
     template = next((each for each in get_blocks(values, "disk") if get_flag(each, "boot", default=True)), {})
     return Machines(
@@ -151,27 +172,27 @@ def price_accelerators(usage: Usage, address: str, values: Values, path: str, co
     """Return what GPUs cost an hour; those without a price are added to `usage.unknown`."""
     total = 0.0
     for each in get_blocks(values, path):
-        kind = get_text(each, "type").rpartition("/")[2]
+        kind = (get_text(each, "type") or get_text(each, "accelerator_type")).rpartition("/")[2]
         hour = usage.prices_of(values).find_price("gpu_hour", kind)
         if hour is None:
             usage.unknown[address] = f"GPU {span(kind)}"
         else:
-            total += hour * count * (get_number(each, "count") or 1)
+            total += hour * count * (get_number(each, "count") or get_number(each, "accelerator_count") or 1)
     return total
 
 
 def _price_machines(usage: Usage) -> Iterator[CostLine]:
     for address, values in usage.inventory.of_type("google_compute_instance"):
         if get_text(values, "desired_status") == "TERMINATED":
-            yield CostLine(f"machine {usage.name(address)}", 0.0, "is stopped; its disks are not counted")
+            yield CostLine(f"VM {usage.name(address)}", 0.0, "is stopped; its disks are not counted")
             continue
-        yield from _price_always_on(usage, address, values, read_machines(values), "machine")
+        yield from _price_always_on(usage, address, values, read_machines(values), "VM")
 
 
 def _price_always_on(
     usage: Usage, address: str, values: Values, machines: Machines, noun: str
 ) -> Iterator[CostLine]:
-    """Yield machines with their boot disks, addresses and GPUs."""
+    """Yield VMs with their boot disks, addresses and GPUs."""
     book = usage.prices_of(values)
     hour = price_machines_hour(book, machines)
     if hour is None:
@@ -197,15 +218,15 @@ def _price_always_on(
 
 
 def _price_groups(usage: Usage) -> Iterator[CostLine]:
-    """Yield managed instance groups: their target size, in machines of their template."""
+    """Yield managed instance groups: their target size, in VMs of their template."""
     for address, values in usage.inventory.of_type(
         "google_compute_instance_group_manager", "google_compute_region_instance_group_manager"
     ):
         size, template = get_number(values, "target_size"), _find_template(usage, address, values)
         if size is None or template is None:
-            usage.unknown[address] = "its size, or the template of its machines"
+            usage.unknown[address] = "its size, or the template of its VMs"
             continue
-        yield from _price_always_on(usage, address, template, read_machines(template, size), "machines of")
+        yield from _price_always_on(usage, address, template, read_machines(template, size), "VMs of")
 
 
 def _find_template(usage: Usage, address: str, values: Values) -> Values | None:
@@ -227,7 +248,7 @@ def _find_template(usage: Usage, address: str, values: Values) -> Values | None:
 
 
 def _price_reservations(usage: Usage) -> Iterator[CostLine]:
-    """Yield reserved machines, which are billed whether they run or not."""
+    """Yield reserved VMs, which are billed whether they run or not."""
     for address, values in usage.inventory.of_type("google_compute_reservation"):
         block = next(iter(get_blocks(values, "specific_reservation")), {})
         machines = Machines(
@@ -237,6 +258,13 @@ def _price_reservations(usage: Usage) -> Iterator[CostLine]:
         if hour is None:
             usage.unknown[address] = span(machines.type or "no machine type")
             continue
+        properties = {
+            **next(iter(get_blocks(block, "instance_properties")), {}),
+            "zone": get_text(values, "zone"),
+        }
+        hour += price_accelerators(usage, address, properties, "guest_accelerators", machines.count)
+        if get_blocks(properties, "local_ssds"):
+            usage.unknown[address] = "local SSDs"
         sentence = f"{machines.label} always on, used or not"
         yield CostLine(f"reservation {usage.name(address)}", hour * usage.hours_a_month, sentence)
 

@@ -26,24 +26,24 @@ def price_resources(usage: Usage) -> Iterator[CostLine]:
 
 
 def _price_gateways(usage: Usage) -> Iterator[CostLine]:
-    """Yield NAT gateways, which are billed by the machines that use them, up to a maximum."""
+    """Yield NAT gateways, which are billed by the VMs that use them, up to a maximum."""
     for address, values in usage.inventory.of_type("google_compute_router_nat"):
         book = usage.prices_of(values)
-        machines = max(1, _count_machines(usage, region_of(get_text(values, "region"))))
+        vms = max(1, _count_vms(usage, region_of(get_text(values, "region"))))
         each, most = (book.price(f"nat_{name}_hour") * usage.hours_a_month for name in ("machine", "most"))
         bounds = (
-            f"{usage.book.table['currency']}{each:.2f} per machine, "
+            f"{usage.book.table['currency']}{each:.2f} per VM, "
             f"{usage.book.table['currency']}{most:.2f} at most"
         )
         yield CostLine(
             f"NAT gateway {usage.name(address)} ({bounds})",
-            min(machines * each, most),
-            f"{plural(machines, 'machine')} of the plan without an external address (at least one); data not counted",
+            min(vms * each, most),
+            f"{plural(vms, 'VM')} of the plan without an external address (at least one); data not counted",
         )
 
 
-def _count_machines(usage: Usage, region: str) -> int:
-    """Return how many machines of the plan in a region have no external address."""
+def _count_vms(usage: Usage, region: str) -> int:
+    """Return how many VMs of the plan in a region have no external address."""
     count = 0
     for _, values in usage.inventory.of_type("google_compute_instance"):
         inside = not any(
@@ -65,9 +65,13 @@ def _price_addresses(usage: Usage) -> Iterator[CostLine]:
         if get_text(values, "address_type") != "INTERNAL":
             idle = get_value(values, "users") == [] and get_text(values, "status") != "IN_USE"
             used, unused = used + (not idle), unused + idle
-    for _, values in usage.inventory.of_type("google_compute_global_address"):
-        if get_text(values, "address_type") != "INTERNAL" and get_value(values, "users") == []:
+    for address, values in usage.inventory.of_type("google_compute_global_address"):
+        if get_text(values, "address_type") == "INTERNAL" or get_value(values, "users"):
+            continue
+        if get_value(values, "users") == []:
             unused += 1
+        else:
+            usage.leave_out(address, "unused hours")
     if used or unused:
         month = used * usage.book.price("address_hour") + unused * usage.book.price("address_unused_hour")
         idle = f", {unused} of them unused" if unused else ""

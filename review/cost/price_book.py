@@ -17,7 +17,7 @@ MACHINE = re.compile(
 LOCATION = re.compile(r"([a-z]+-[a-z]+\d+)(?:-[a-z])?")
 
 TEXT_KEYS = ("note", "as_of", "currency", "region")
-# Keys that a user's file may add to: machine shapes, kinds of machines and disks, services.
+# Keys that a user's file may add to: machine types, kinds of VMs and disks, services.
 EXTENSIBLE_KEYS = (
     "machines.",
     "gib_a_vcpu.",
@@ -26,6 +26,7 @@ EXTENSIBLE_KEYS = (
     "prices.alloydb_",
     "prices.bigquery_slot_hour.",
     "prices.bigtable_",
+    "prices.composer_",
     "prices.disk_gib_month.",
     "prices.filestore_",
     "prices.gib_hour.",
@@ -99,7 +100,7 @@ class PriceBook:
         return float(found["vcpus"]), float(found["vcpus"]) * float(gib), found["family"]
 
     def price_machine_hour(self, type_: str) -> float | None:
-        """Return what a machine costs an hour; None where its type or its price is not in the table."""
+        """Return what a VM of a machine type costs an hour; None where its type or its price is not in the table."""
         found = self.find_machine(type_)
         if found is None:
             return None

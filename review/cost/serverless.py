@@ -6,7 +6,8 @@ from review.cost.usage import CALLABLE_TYPES, KIB_A_GIB, CostLine, Usage
 from review.findings.text import plural
 from review.plan.values import Values, get_blocks, get_flag, get_number, get_text
 
-TYPES = (*CALLABLE_TYPES, "google_cloud_scheduler_job", "google_pubsub_subscription")
+MESSAGING_TYPES = ("google_pubsub_topic", "google_pubsub_subscription")
+TYPES = (*CALLABLE_TYPES, *MESSAGING_TYPES, "google_cloud_scheduler_job")
 FIRST_GENERATION = "google_cloudfunctions_function"
 JOB = "google_cloud_run_v2_job"
 MEMORY = {"Ki": 1 / 1024**2, "Mi": 1 / 1024, "Gi": 1.0, "K": 1 / 1024**2, "M": 1 / 1024, "G": 1.0}
@@ -40,6 +41,8 @@ def _price_requests(usage: Usage) -> Iterator[CostLine]:
             continue
         vcpus, gib = _read_size(values)
         often = _count_calls(usage, address)
+        if not often:
+            usage.leave_out(address, "runs")
         assumed += often if address not in usage.calls else 0
         busy = (
             often
@@ -172,7 +175,10 @@ def _is_always_allocated(values: Values) -> bool:
 def _price_messages(usage: Usage) -> Iterator[CostLine]:
     topics = {address for address, _ in usage.inventory.of_type("google_pubsub_topic")}
     count = sum(often for address, often in usage.calls.items() if address in topics)
-    if count:
+    if not count:
+        for address, _ in usage.inventory.of_type(*MESSAGING_TYPES):
+            usage.leave_out(address, "messages")
+    else:
         gib = 2 * count * usage.book.assumption("message_kib") / KIB_A_GIB  # published and delivered
         paid = max(0.0, gib - usage.book.free_tier("pubsub_gib")) * usage.book.price("pubsub_gib")
         yield CostLine(

@@ -18,10 +18,13 @@ PRICED = {
     "google_alloydb_instance": "alloydb_vcpu_hour",
     "google_bigquery_reservation": "bigquery_slot_hour",
     "google_bigtable_instance": "bigtable_node_hour",
+    "google_composer_environment": "composer_environment_hour",
     "google_filestore_instance": "filestore_gib_month",
     "google_monitoring_alert_policy": "alert_condition_month",
     "google_spanner_instance": "spanner_node_hour",
 }
+# Unit of an amount → what the amount leaves out, where that is not storage, backups and network.
+BESIDE = {"conditions": "time series", "environment": "its vCPUs, memory and storage"}
 # GiB of a cache → its size class: larger caches cost less per GiB.
 REDIS = ((4, "M1"), (10, "M2"), (35, "M3"), (100, "M4"), (1e9, "M5"))
 
@@ -70,7 +73,7 @@ def _price_databases(usage: Usage) -> Iterator[CostLine]:
 
 
 def _price_sql_hour(book: PriceBook, values: Values, tier: str) -> float | None:
-    """Return what a machine of Cloud SQL costs an hour; None for editions and tiers that are not in the table."""
+    """Return what an instance of Cloud SQL costs an hour; None for editions and tiers that are not in the table."""
     if get_text(values, "settings.edition") not in ("", "ENTERPRISE"):
         return None
     if (shared := book.find_price("sql_shared_hour", tier)) is not None:
@@ -102,18 +105,19 @@ def _price_by_table(usage: Usage) -> Iterator[CostLine]:
         kind = (
             get_text(values, "edition")
             or get_text(values, "tier")
+            or get_text(values, "config.environment_size")
             or ("STANDARD" if "slot" in PRICED[type_] else "")
         )
         book = usage.prices_of(values)
         price = book.find_price(PRICED[type_], kind)
         if price is None:
-            usage.not_counted.add(type_)
+            usage.leave_out(address)
             continue
         if amount is None:
             usage.unknown[address] = f"its number of {unit}"
             continue
         month = amount * price * (1 if PRICED[type_].endswith("_month") else usage.hours_a_month)
-        beside = "time series" if unit == "conditions" else "storage, backups and network"
+        beside = BESIDE.get(unit, "storage, backups and network")
         yield CostLine(
             f"{type_.removeprefix('google_').replace('_', ' ')} {usage.name(address)}",
             month,
@@ -126,26 +130,34 @@ def _price_amount(type_: str, values: Values) -> tuple[float | None, str]:
     if type_ == "google_spanner_instance":
         units = get_number(values, "processing_units")
         least = get_number(values, "autoscaling_config.autoscaling_limits.min_nodes")
-        nodes = get_number(values, "num_nodes") or (units / 1000 if units else None) or least
-        return nodes, "nodes"
+        return get_number(values, "num_nodes") or (units / 1000 if units else None) or least, "nodes"
     if type_ == "google_bigtable_instance":
-        counts = [
-            get_number(each, "num_nodes") or get_number(each, "autoscaling_config.min_nodes")
-            for each in get_blocks(values, "cluster")
-        ]
-        return (sum(each for each in counts if each) if counts and all(counts) else None), "nodes"
+        return _add_up(values, "cluster", "num_nodes", "autoscaling_config.min_nodes"), "nodes"
     if type_ == "google_filestore_instance":
-        shares = [get_number(each, "capacity_gb") for each in get_blocks(values, "file_shares")]
-        return (sum(each for each in shares if each) if shares and all(shares) else None), "GiB"
-    if type_ == "google_monitoring_alert_policy":
-        return float(len(get_blocks(values, "conditions"))), "conditions"
-    if type_ == "google_bigquery_reservation":
-        return get_number(values, "slot_capacity"), "slots"
+        return _add_up(values, "file_shares", "capacity_gb"), "GiB"
+    if type_ == "google_alloydb_instance":
+        return _count_vcpus(values), "vCPUs"
+    return {
+        "google_bigquery_reservation": (get_number(values, "slot_capacity"), "slots"),
+        "google_composer_environment": (1.0, "environment"),
+        "google_monitoring_alert_policy": (float(len(get_blocks(values, "conditions"))), "conditions"),
+    }[type_]
+
+
+def _add_up(values: Values, block: str, *paths: str) -> float | None:
+    """Return the sum of the first known number of each block; None if there is no block, or one without a number."""
+    numbers = [
+        next(filter(None, (get_number(each, path) for path in paths)), None)
+        for each in get_blocks(values, block)
+    ]
+    return sum(each for each in numbers if each) if numbers and all(numbers) else None
+
+
+def _count_vcpus(values: Values) -> float | None:
+    """Return the vCPUs of an AlloyDB instance, of all its nodes."""
     vcpus = get_number(values, "machine_config.cpu_count")
     pool = get_number(values, "read_pool_config.node_count") or 1
-    twice = (
-        2
-        if get_text(values, "availability_type") == "REGIONAL" and not get_flag(values, "read_pool_config")
-        else 1
+    has_standby = get_text(values, "availability_type") == "REGIONAL" and not get_flag(
+        values, "read_pool_config"
     )
-    return (vcpus * pool * twice if vcpus else None), "vCPUs"
+    return vcpus * pool * (2 if has_standby else 1) if vcpus else None

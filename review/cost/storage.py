@@ -45,6 +45,7 @@ def _price_buckets(usage: Usage) -> Iterator[CostLine]:
     for address, values in usage.inventory.of_type("google_storage_bucket"):
         often = usage.calls_by_name.get(get_text(values, "name"))
         if not often:
+            usage.leave_out(address, "stored data")
             continue
         ages = [
             age for whose, age, _ in list_deletion_rules(values) if whose == "objects" and age is not None
@@ -75,10 +76,13 @@ def _price_tables(usage: Usage) -> Iterator[CostLine]:
     gib = 0.0
     count = 0
     written = _count_calls_of_writers(usage)
-    for _, values in usage.inventory.of_type(TABLE):
+    for address, values in usage.inventory.of_type(TABLE):
+        if any(get_blocks(values, each) for each in ("view", "external_data_configuration")):
+            continue
         name = get_text(values, "table_id")
         often = max(usage.calls_by_name.get(name, 0.0), written.get(name, 0.0))
-        if not often or any(get_blocks(values, each) for each in ("view", "external_data_configuration")):
+        if not often:
+            usage.leave_out(address, "stored data")
             continue
         expires = get_number(values, "time_partitioning.expiration_ms")
         days = expires / 86_400_000 if expires else usage.book.assumption("days_kept_without_age")

@@ -32,8 +32,9 @@ class Usage:
     """The resources before or after the apply, the calls of each in a month, and the prices.
 
     The modules that count costs add what they cannot count: `unknown` is address → reason, `regions_without_prices`
-    the regions without a file of prices, `not_counted` the types that only a user's own prices would count; `at_most`
-    has the highest amounts of lines whose amount is assumed.
+    the regions without a file of prices, `not_counted` is address → what is not counted of a resource: its type where
+    only a user's own prices would count it, or a part of its cost that a plan does not tell, such as stored data;
+    `at_most` has the highest amounts of lines whose amount is assumed.
     """
 
     inventory: Inventory
@@ -41,7 +42,7 @@ class Usage:
     calls: dict[str, float]
     unknown: dict[str, str] = field(default_factory=dict)
     regions_without_prices: set[str] = field(default_factory=set)
-    not_counted: set[str] = field(default_factory=set)
+    not_counted: dict[str, str] = field(default_factory=dict)
     at_most: list[CostLine] = field(default_factory=list)
 
     @property
@@ -59,6 +60,11 @@ class Usage:
         if found is None:
             self.regions_without_prices.add(region)
         return found or self.book
+
+    def leave_out(self, address: str, part: str = "") -> None:
+        """Add a resource, or a part of its cost such as `stored data`, to `not_counted`."""
+        type_ = span(self.inventory.changes[address].type)
+        self.not_counted[address] = f"{part} of {type_}" if part else type_
 
     def name(self, address: str) -> str:
         """Return the name of a resource as a span."""

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 from review.data.destruction import describe_reason, destruction_finding, find_protection
+from review.data.retained import IMPORT, find_what_stays
 from review.findings.finding import NO, YES, Finding, Kind, Severity
 from review.findings.text import plural, span, spans
 from review.google_cloud.resource_types import UNKNOWN_SIZE, look_up_type
 from review.plan.context import Context
 from review.plan.differences import format_difference, list_computed_arguments, list_differences
 from review.plan.model import Change
-from review.plan.values import format_literal, get_text, get_value, is_known
+from review.plan.values import get_text, get_value, is_known
 
 MOST_ARGUMENTS = 4
 IDENTIFIERS = ("id", "name", "self_link")  # arguments by which other resources name it
@@ -22,46 +23,7 @@ OWN_ARGUMENTS = (
     "region",
     "zone",
 )  # arguments that do not name another resource
-IMPORT = "by importing it again"
 BY_REMOVED = "with a removed block: reverting the import would delete it"
-# Arguments by which a deletion leaves the resource in Google Cloud, or changes what is lost.
-KEPT_BY: tuple[tuple[str, object, Severity, str, str], ...] = (
-    (
-        "deletion_policy",
-        "ABANDON",
-        Severity.CARE,
-        "is abandoned: Terraform stops managing it, and it stays in Google Cloud",
-        IMPORT,
-    ),
-    (
-        "deletion_policy",
-        "DISABLE",
-        Severity.INTERRUPTED,
-        "is only disabled: reading it fails",
-        "by enabling it again",
-    ),
-    ("delete_policy", "ABANDON", Severity.CARE, "is abandoned: what it created stays", IMPORT),
-    ("noop_on_destroy", True, Severity.NOTE, "is abandoned: the version stays", IMPORT),
-    (
-        "on_delete",
-        "drain",
-        Severity.INTERRUPTED,
-        "is drained: in-flight data is processed, no new data is read",
-        YES,
-    ),
-)
-SPARED: dict[str, tuple[Severity, str, str]] = {
-    "google_compute_attached_disk": (
-        Severity.INTERRUPTED,
-        "is deleted: the disk is detached and keeps its data",
-        YES,
-    ),
-    "google_sql_user": (
-        Severity.INTERRUPTED,
-        "is deleted: logins as this user fail",
-        YES,
-    ),
-}
 DEFERRED = {
     "instance_count_unknown": "its count or for_each is not known yet",
     "resource_config_unknown": "its arguments are not known yet",
@@ -118,7 +80,7 @@ def _destruction_findings(change: Change, context: Context, because: str) -> Ite
             " (the new one is created first)" if change.created_first else " (the old one is deleted first)"
         )
     sentence = f"{verb}{order}{f': {because}' if because else ''}"
-    if change.action == "delete" and (kept := _find_what_keeps_it(change)):
+    if change.action == "delete" and (kept := find_what_stays(change)):
         severity, words, recovery = kept
         sentence = f"{words}{f'; {because}' if because else ''}"
         yield Finding(
@@ -143,7 +105,7 @@ def _destruction_findings(change: Change, context: Context, because: str) -> Ite
             max(severity, Severity.CARE) if again else severity,
             context.where(change),
             f"{sentence}{again}",
-            recovery=NO if again else YES,
+            recovery=known.recovery or (NO if again else YES),
             address=change.address,
         )
         return
@@ -152,7 +114,7 @@ def _destruction_findings(change: Change, context: Context, because: str) -> Ite
         context,
         f"{verb}{order}; {known.data if known else 'the review does not know whether it holds data'}{again}",
         size=known.size if known else UNKNOWN_SIZE,
-        recovery=NO if known else "not known",
+        recovery=(known.recovery or NO) if known else "not known",
         severity=Severity.LOSS if known and not known.is_loss_uncertain else Severity.POSSIBLE_LOSS,
         deleted_with=_list_deleted_with(change, context, known.deleted_with if known else ()),
         unexamined=known is None,
@@ -177,23 +139,6 @@ def _list_deleted_with(change: Change, context: Context, types: tuple[str, ...])
         if referred or named:
             found.append(other)
     return found
-
-
-def _find_what_keeps_it(change: Change) -> tuple[Severity, str, str] | None:
-    """Return severity, sentence and revert of a deletion that leaves the resource in place; None if it does not."""
-    for argument, value, severity, sentence, recovery in KEPT_BY:
-        if change.old.get(argument) == value:
-            return severity, f"{sentence} ({argument} is {format_literal(value)})", recovery
-    if found := SPARED.get(change.type):
-        return found
-    known_ = look_up_type(change.type)
-    if known_ and known_.kept_because:
-        return (
-            Severity.NOTE,
-            f"is removed from the state only: {known_.kept_because}, so it stays in Google Cloud",
-            IMPORT,
-        )
-    return None
 
 
 def circumstance_findings(change: Change, context: Context) -> Iterator[Finding]:

@@ -167,7 +167,7 @@ class Rule:
     allows: bool
     peers: Addresses
     ports: Ports = field(default_factory=lambda: Ports.parse(ALL))
-    targets: frozenset[str] = frozenset()  # empty: every machine
+    targets: frozenset[str] = frozenset()  # empty: every VM
     priority: int = 1000  # a lower number wins
     other: str = ""
 

@@ -36,7 +36,8 @@ class TypeFacts:
     `data` says what is lost with a resource; it is empty if a resource has nothing but its arguments.
     `is_loss_uncertain`: whether data is lost depends on more than the type. `kept_because`: why a deletion leaves the
     resource in Google Cloud. `creation_effect`: what a creation does to existing data. `not_recreatable`: why the same
-    resource cannot be created again. `deleted_with`: types of dependents that a deletion also deletes.
+    resource cannot be created again. `recovery`: how a deletion can be reverted; empty where the other facts decide it.
+    `deleted_with`: types of dependents that a deletion also deletes.
     """
 
     data: str = ""
@@ -45,6 +46,7 @@ class TypeFacts:
     kept_because: str = ""
     creation_effect: str = ""
     not_recreatable: str = ""
+    recovery: str = ""
     deleted_with: tuple[str, ...] = ()
     kinds: frozenset[str] = frozenset()  # serves, network, code, costs, grants
     replaces: tuple[str, ...] = ()
@@ -77,6 +79,7 @@ def look_up_type(type_: str) -> TypeFacts | None:
         kept_because=row.get("kept_because", ""),
         creation_effect=row.get("creation_effect", ""),
         not_recreatable=row.get("not_recreatable", ""),
+        recovery=row.get("recovery", ""),
         deleted_with=tuple(row.get("deleted_with", ())),
         kinds=frozenset(row.get("is", "").split()),
         replaces=tuple(row.get("replaces", "").split()),
@@ -113,7 +116,7 @@ def _find_unknown_part(known: TypeFacts, steps: list[str]) -> str:
 
 
 def is_local(type_: str) -> bool:
-    """Return whether a type's resources exist only on the machine that runs Terraform."""
+    """Return whether a type's resources exist only on the host that runs Terraform."""
     return any(fnmatchcase(type_, pattern) for pattern in LOCAL)
 
 

@@ -11,7 +11,7 @@ from review.plan.values import get_blocks, get_flag, get_number, get_text
 
 TYPES = ("google_sql_database_instance",)
 RESTARTS = {
-    "settings.tier": "machine",
+    "settings.tier": "tier",
     "database_version": "version of the database",
     "settings.edition": "edition",
 }

@@ -180,7 +180,7 @@ def _rule_noun(change: Change) -> str:
 
 def _describe_targets(rule: Rule) -> str:
     named = ", ".join(span(each) for each in sorted(rule.targets)[:4])
-    return f"machines tagged {named}" if named else "every machine of the network"
+    return f"VMs tagged {named}" if named else "every VM of the network"
 
 
 def _describe_allowed(change: Change, rule: Rule, old: list[Rule]) -> str:

@@ -1,1 +1,1 @@
-"""Workloads and what triggers them: functions, services, machines, schedules, topics and subscriptions."""
+"""Workloads and what triggers them: functions, services, VMs, schedules, topics and subscriptions."""

@@ -13,7 +13,7 @@ TYPES = ("google_compute_instance",)
 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
-    """Yield whether a machine is restarted, gets a public address or runs as another account."""
+    """Yield whether a VM is restarted, gets a public address or runs as another account."""
     where = context.where(change)
     old, new = (
         sum(len(get_blocks(each, "access_config")) for each in get_blocks(side, "network_interface"))

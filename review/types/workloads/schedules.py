@@ -1,4 +1,4 @@
-"""Cloud Scheduler jobs and Dataproc workflow templates: when they run, what, and on which machines."""
+"""Cloud Scheduler jobs and Dataproc workflow templates: when they run, what, and on which VMs."""
 
 import base64
 import binascii

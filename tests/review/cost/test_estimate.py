@@ -397,7 +397,7 @@ MONTHS: dict[str, tuple[list[dict[str, Any]], dict[str, float]]] = {
         ],
         {"minimum instances of google_cloud_run_v2_service.x": 99.86},
     ),
-    "a gateway is paid for by its machines": (
+    "a gateway is paid for by its VMs": (
         [
             create("google_compute_router_nat", region="europe-west1"),
             *(
@@ -405,7 +405,7 @@ MONTHS: dict[str, tuple[list[dict[str, Any]], dict[str, float]]] = {
                 for each in range(3)
             ),
         ],
-        {"NAT gateway google_compute_router_nat.x ($1.02 per machine, $32.12 at most)": 3.07},
+        {"NAT gateway google_compute_router_nat.x ($1.02 per VM, $32.12 at most)": 3.07},
     ),
     "and up to a most": (
         [
@@ -415,7 +415,7 @@ MONTHS: dict[str, tuple[list[dict[str, Any]], dict[str, float]]] = {
                 for each in range(50)
             ),
         ],
-        {"NAT gateway google_compute_router_nat.x ($1.02 per machine, $32.12 at most)": 32.12},
+        {"NAT gateway google_compute_router_nat.x ($1.02 per VM, $32.12 at most)": 32.12},
     ),
     "large caches cost less a GiB": (
         [create("google_redis_instance", memory_size_gb=40, tier="STANDARD_HA")],
@@ -425,7 +425,7 @@ MONTHS: dict[str, tuple[list[dict[str, Any]], dict[str, float]]] = {
         [change("google_compute_address.x", {"users": []}, {"users": []})],
         {"addresses": 7.30},
     ),
-    "a group is as many machines as it aims at": (
+    "a group is as large as its target size": (
         [
             create(
                 "google_compute_instance_template", machine_type="e2-standard-2", disk=[{"disk_size_gb": 20}]
@@ -434,11 +434,11 @@ MONTHS: dict[str, tuple[list[dict[str, Any]], dict[str, float]]] = {
                 "google_compute_instance_group_manager", target_size=3, version=[{"instance_template": "x"}]
             ),
         ],
-        {"machines of google_compute_instance_group_manager.x": 163.82},
+        {"VMs of google_compute_instance_group_manager.x": 163.82},
     ),
-    "a machine of another region has its prices": (
+    "a VM of another region has its prices": (
         [create("google_compute_instance", machine_type="e2-standard-2", zone="us-central1-a")],
-        {"machine google_compute_instance.x": 49.32},
+        {"VM google_compute_instance.x": 49.32},
     ),
     "a stopped database keeps its disk": (
         [
@@ -484,10 +484,10 @@ UNKNOWN = {
         create("google_compute_disk", size=10, type="pd-mystery"),
         "not known: compute disk google_compute_disk.x (pd-mystery)",
     ),
-    "machines whose template is elsewhere": (
+    "VMs whose template is elsewhere": (
         create("google_compute_instance_group_manager", target_size=3),
         "not known: compute instance group manager google_compute_instance_group_manager.x "
-        "(its size, or the template of its machines)",
+        "(its size, or the template of its VMs)",
     ),
     "a type that is not counted": (
         create("google_spanner_instance", num_nodes=3),

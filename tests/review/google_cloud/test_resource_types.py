@@ -30,6 +30,7 @@ COLUMNS = {
     "kept_because",
     "creation_effect",
     "not_recreatable",
+    "recovery",
     "deleted_with",
     "is",
     "replaces",

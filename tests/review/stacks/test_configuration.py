@@ -174,7 +174,7 @@ def test_provisioners_of_created_and_destroyed_resources_are_reported_with_their
     found = [strip_markup(each.sentence) for each in review_stacks(*sides).findings]
     verb = "created" if kind == "create" else "destroyed"
     assert (
-        f"when it is {verb}, the apply runs provisioner local-exec on the machine that runs Terraform: echo ok"
+        f"when it is {verb}, the apply runs provisioner local-exec on the host that runs Terraform: echo ok"
         in found
     )
 

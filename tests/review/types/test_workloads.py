@@ -179,7 +179,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [
             (
                 "access widened",
-                "firewall rule w: the whole internet can now reach every machine of the network on tcp 22",
+                "firewall rule w: the whole internet can now reach every VM of the network on tcp 22",
             ),
             ("note", "is created"),
         ],
@@ -187,7 +187,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
     "opened inside": (
         [change(W, None, rule("10.0.0.0/8"))],
         [
-            ("access widened", "firewall rule w: 10.0.0.0/8 can now reach every machine"),
+            ("access widened", "firewall rule w: 10.0.0.0/8 can now reach every VM"),
             ("note", "is created"),
         ],
     ),
@@ -308,7 +308,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [
             (
                 "service interrupted",
-                "restarts and is unavailable meanwhile: machine db-f1-micro → db-g1-small",
+                "restarts and is unavailable meanwhile: tier db-f1-micro → db-g1-small",
             ),
             ("needs care", "is no longer backed up"),
             ("change", "costs about $9.37 → $27.25"),
@@ -324,7 +324,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         ],
         [("access widened", "the whole internet can connect to it from now on"), ("note", "is created")],
     ),
-    "machine made public": (
+    "VM made public": (
         [
             change(
                 "google_compute_instance.i",
