@@ -44,7 +44,7 @@ class Gbfs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     memory: str = "512Mi"
     timeout_seconds: int = 110
     deadline_seconds: int = 45
-    request_seconds: int = 10
+    request_seconds: int = 4
     minutes_days: int = 7
     overrides: dict[str, Override] = {}
 

@@ -30,6 +30,8 @@ from telemetry import log
 # message dead-lettered.
 CLOSING_AGES = tuple(timedelta(minutes=minutes) for minutes in (20, 21, 23, 28, 38, 50))
 CLOSED_AFTER = CLOSING_AGES[0]
+# Made once: `json.dumps` with other than its default options makes an encoder for each row.
+_encode_row = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 # A later redelivery closes nothing: the batch job may have rebuilt the day from its packs by then.
 CLOSED_WITHIN = timedelta(minutes=60)
 
@@ -136,7 +138,7 @@ def load_minute(shard: Shard, services: Services, tick: datetime, packs: Iterabl
         outcomes.update(str(poll["outcome"]) for poll in rows.polls)
         for table, content in lines.items():
             for row in getattr(rows, table):
-                content.extend(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+                content.extend(_encode_row(row).encode() + b"\n")
     tables: tuple[tuple[str, str, str, list[dict[str, Any]]], ...] = (
         ("station_status", "status", shard.station_status_table, STATION_STATUS_TABLE.schema),
         ("quarantine", "quarantine", shard.quarantine_table, quarantine_schema()),

@@ -19,6 +19,7 @@ from gbfs.files.versions import UPGRADES, current_file_name
 
 _ANY_LANGUAGE = "und"  # BCP 47: undetermined
 _COORDINATES = (("lat", 90), ("lon", 180))
+_TIME_TYPES = frozenset({"TIMESTAMP", "DATE"})
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def check_file(file: str, body: bytes) -> Document:
 
 def format_json_rows(reading: Reading) -> list[dict[str, Any]]:
     """Return the rows with values that JSON can represent: times as RFC 3339."""
-    return [{name: to_json_value(value) for name, value in row.items()} for row in reading.rows]
+    times = _get_time_columns(reading.file)
+    return [row | {name: to_json_value(row[name]) for name in times} for row in reading.rows]
 
 
 def to_json_value(value: Any) -> Any:
@@ -214,6 +216,11 @@ def _clear_invalid_coordinates(row: dict[str, Any], faults: list[_Fault]) -> Non
     if latitude == longitude == 0:
         faults.append(_Fault("out_of_range", "lat", "0, 0", "the place of the station", 0))
         row["lat"] = row["lon"] = None
+
+
+@lru_cache(maxsize=len(FILES))
+def _get_time_columns(file: str) -> tuple[str, ...]:
+    return tuple(column.name for column in FILES[file].columns if column.type in _TIME_TYPES)
 
 
 @lru_cache(maxsize=len(FILES))

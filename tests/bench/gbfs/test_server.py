@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.gbfs.cost import COST_LINES, compute_costs, format_costs, load_model
-from bench.gbfs.server import HOSTS, LARGEST, OUTCOMES, STATIONS, SYSTEMS, assign_hosts, generate_sizes
+from bench.gbfs.systems import HOSTS, LARGEST, OUTCOMES, STATIONS, SYSTEMS, assign_hosts, generate_sizes
 
 pytestmark = pytest.mark.unit
 
