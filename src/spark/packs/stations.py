@@ -49,9 +49,10 @@ class Minute:
 
 @dataclass
 class _Previous:
-    """The previous response: its version, and of each record its bytes without the time, and its row."""
+    """The previous response: its version, and of each record its bytes, with and without the time, and its row."""
 
     version: str
+    records: Sequence[bytes]
     keys: list[bytes]
     rows: list[dict[str, Any]]
     columns: list[pa.Array]
@@ -81,13 +82,22 @@ class StationsReader:
         """Read the changed records of a response with as many records as before; None if it needs `read_file`."""
         if len(split.records) != len(previous.keys):
             return None
-        keys, tokens = zip(*map(_cut_time, split.records), strict=True) if split.records else ((), ())
-        changed = [number for number, key in enumerate(keys) if key is None or key != previous.keys[number]]
+        keys, rows = list(previous.keys), list(previous.rows)
+        changed: list[int] = []
+        tokens: dict[int, bytes | None] = {}  # by number of a record with another time or other values
+        for number, (record, known) in enumerate(zip(split.records, previous.records, strict=True)):
+            if record == known:
+                continue
+            key, tokens[number] = _cut_time(record)
+            if key is None:
+                return None
+            if key != keys[number]:
+                keys[number] = key
+                changed.append(number)
         read = read_file(self._system_id, STATION_STATUS.name, split.body_of(changed))
         if read.version != previous.version or read.records != len(changed) or not _has_no_errors(read):
             return None
-        rows = list(previous.rows)
-        for number, token in enumerate(tokens):
+        for number, token in tokens.items():
             if token is not None:
                 moment = self._time(token)
                 if moment is None:
@@ -99,8 +109,8 @@ class StationsReader:
             ):
                 return None
             rows[number] = row
-        columns = _update_columns(previous, rows, changed)
-        self._previous = _Previous(previous.version, list(keys), rows, columns)
+        columns = _update_columns(previous, rows, changed, is_reported_again=bool(tokens))
+        self._previous = _Previous(previous.version, split.records, keys, rows, columns)
         reading = replace(read, records=len(rows), rows=rows)
         return Minute(reading, [row["station_id"] for row in read.rows], columns)
 
@@ -117,7 +127,7 @@ class StationsReader:
             if key is None or not self._has_expected_time(row, key, token):
                 return None
             keys.append(key)
-        return _Previous(reading.version, keys, reading.rows, columns)
+        return _Previous(reading.version, split.records, keys, reading.rows, columns)
 
     def _has_expected_time(self, row: dict[str, Any], key: bytes | None, token: bytes | None) -> bool:
         """Return whether the row's time equals the one that was removed from its record."""
@@ -189,13 +199,13 @@ def _make_columns(rows: Sequence[dict[str, Any]]) -> list[pa.Array]:
 
 
 def _update_columns(
-    previous: _Previous, rows: list[dict[str, Any]], changed: Sequence[int]
+    previous: _Previous, rows: list[dict[str, Any]], changed: Sequence[int], *, is_reported_again: bool
 ) -> list[pa.Array]:
     """Return the columns; unchanged ones are reused."""
     columns = []
     for field, column in zip(_COLUMNS, previous.columns, strict=True):
         name = field.name
-        is_same = name != REPORTED and all(
+        is_same = not (name == REPORTED and is_reported_again) and all(
             rows[number][name] == previous.rows[number][name] for number in changed
         )
         columns.append(column if is_same else to_array([row[name] for row in rows], field.type))
