@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench import review, synth
 from bench.batch import exactness, images, throughput, tutorial
+from bench.gbfs import nightly
 from bench.gbfs import tick as gbfs_tick
 from bench.measure import BenchError, Comparison, Figure
 from bench.results import describe_host, format_results
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[int], Sequence[Comparison | Figure]]] = {
     "exactness": exactness.run,
     "images": images.run,
     "gbfs": gbfs_tick.run,
+    "gbfs_batch": nightly.run,
 }
 RENAMED = {"guard": "iam_proxy", "original": "tutorial"}
 RESULTS = Path(__file__).with_name("RESULTS.md")
