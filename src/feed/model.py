@@ -45,6 +45,9 @@ class Column:
     decimal: str = ""  # the decimal separator of a FLOAT given as text, if it is not a point
     format: str = ""  # strptime pattern of a TIMESTAMP given as text
     is_flag: bool = False  # an INTEGER for which the sample has only 0 and 1
+    is_numbered: bool = (
+        False  # a STRING with the IDs of stations or records, which are integers in the sample
+    )
     on_mismatch: str = (
         "value"  # one of ON_MISMATCH; for top-level columns only, not for the fields of a RECORD
     )

@@ -29,6 +29,7 @@ def paged(tmp_path: Path) -> MakePaged:
         (folder / "sample.json").write_text('{"total_count": 1, "results": [{"id": 1}]}')
         (folder / "source.toml").write_text(
             f'url = "{URL}"\nrecords = "results"\nkey = "id"\ntotal = "total_count"\npaging = {{ {paging} }}\n'
+            'types = { id = "INTEGER" }\n'
         )
         return load_feed(folder)
 

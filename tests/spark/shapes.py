@@ -30,8 +30,8 @@ SAMPLE_ROWS: dict[str, Rows] = {
     ],
     "gbfs_3": [{"station_id": "1", "name": "Gare"}, {"station_id": "2", "name": "Harbour"}],
     "api_key": [
-        {"number": 1, "bikes": 3, "latitude": 43.6, "status": "OPEN"},
-        {"number": 2, "bikes": 0, "latitude": 43.61, "status": "CLOSED"},
+        {"number": "1", "bikes": 3, "latitude": 43.6, "status": "OPEN"},
+        {"number": "2", "bikes": 0, "latitude": 43.61, "status": "CLOSED"},
     ],
     "pairs": [{"id": "D_1", "bikes": 4, "docks": 19}, {"id": "D_2", "bikes": 7, "docks": 20}],
     "by_key": [{"id": "s12", "bikes": 3, "lat": 50.61}, {"id": "s13", "bikes": 4, "lat": 50.62}],
@@ -40,7 +40,7 @@ SAMPLE_ROWS: dict[str, Rows] = {
         {"time": at("2026-01-01T01:00"), "temperature": 2.0, "rain": None},
     ],
     "with_header": [{"id": "a", "bikes": 3}, {"id": "b", "bikes": 0}],
-    "below_arrays": [{"id": 8, "bikes": 1}, {"id": 9, "bikes": 0}],
+    "below_arrays": [{"id": "8", "bikes": 1}, {"id": "9", "bikes": 0}],
     "csv_table": [
         {"id": "007", "bikes": 4, "seen": at("2026-09-21T12:54:00")},
         {"id": "008", "bikes": None, "seen": at("2026-09-21T12:53:10")},

@@ -1,7 +1,7 @@
 """Read the roles of columns in source.toml: key, common names, bounds, and times of legacy objects."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -52,6 +52,26 @@ def _check_column(
             f"set its type under [types]: {name} = …",
         )
     return name
+
+
+def make_identifiers_strings(
+    source: Table, columns: Iterable[Column], has_type: Container[str]
+) -> list[Column]:
+    """Return the columns; the key and the station's ID are STRING also if they are integers in the sample.
+
+    Producers change IDs from numbers to texts, such as UUIDs, and a table cannot change the type of a column. Columns in
+    `has_type` keep the type that [types] sets.
+    """
+    common = source.table.get("common", {})
+    names = {source.table.get("key"), common.get("station_id") if isinstance(common, dict) else None}
+    return [
+        replace(column, type="STRING", is_flag=False, is_numbered=True)
+        if column.name in names
+        and column.name not in has_type
+        and (column.type, column.mode) == ("INTEGER", "NULLABLE")
+        else column
+        for column in columns
+    ]
 
 
 def read_common_columns(section: Table, columns: Mapping[str, Column]) -> Common:

@@ -25,7 +25,13 @@ from feed.source.column_options import (
     read_renames,
     read_type_overrides,
 )
-from feed.source.column_roles import read_bounding_box, read_common_columns, read_key, read_legacy_names
+from feed.source.column_roles import (
+    make_identifiers_strings,
+    read_bounding_box,
+    read_common_columns,
+    read_key,
+    read_legacy_names,
+)
 from feed.source.column_rules import apply_column_rules
 from feed.source.inference import SAMPLE, ColumnOptions, infer_columns
 from feed.source.references import check_references, check_sample
@@ -110,7 +116,8 @@ def _build_feed(source: Table, sample: bytes) -> tuple[Feed, ColumnOptions, list
     if any(path[0] == ROOT for path in layout.column_paths.values()):
         layout = replace(layout, ignore=(*layout.ignore, (ROOT,)))
         records = add_response_fields(records, decode_sample(sample, join), records_path)
-    columns = _order_columns(source, infer_columns(records, layout))
+    columns = make_identifiers_strings(source, infer_columns(records, layout), layout.overrides)
+    columns = _order_columns(source, columns)
     by_name = {column.name: column for column in columns}
     key = read_key(source, by_name)
     common = read_common_columns(source.section("common"), by_name)

@@ -22,6 +22,7 @@ from feed.values.scalars import (
     to_decimal_comma_float,
     to_flag,
     to_float,
+    to_identifier,
     to_integer,
     to_string,
     to_time,
@@ -50,6 +51,8 @@ def make_converter(column: Column) -> Converter:
         convert = to_decimal_comma_float
     elif column.is_flag:
         convert = to_flag
+    elif column.is_numbered:
+        convert = to_identifier
     else:
         convert = _SCALARS[column.type]
     return _make_array_converter(convert) if column.mode == "REPEATED" else convert

@@ -40,6 +40,12 @@ def to_string(value: Any) -> str:
     raise ConversionError(value, "a STRING")
 
 
+def to_identifier(value: Any) -> str:
+    """As `to_string`; 12.0 becomes "12" as 12 does, because it is the same ID."""
+    is_whole = type(value) is float and value.is_integer() and abs(value) <= _EXACT_FLOAT
+    return to_string(int(value) if is_whole else value)
+
+
 def to_integer(value: Any) -> int:
     """Return an integer of at most 64 bits from 136, 136.0 or "136"; a boolean is refused."""
     if type(value) is int and LOWEST_INT64 <= value <= HIGHEST_INT64:

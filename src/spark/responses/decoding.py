@@ -146,7 +146,7 @@ def make_decoder(feed: Feed) -> Decoder | None:
     caches = {
         index: ConversionCache(column)
         for index, column in enumerate(feed.columns)
-        if column.type not in _UNCONVERTED_TYPES or column.unit
+        if column.type not in _UNCONVERTED_TYPES or column.unit or column.is_numbered
     }
     raw_reader = _make_value_reader(shape, feed, [Raw] * len(types))
     kinds = arrow_schema(station_schema(feed)).types[1:]
@@ -205,6 +205,8 @@ def _make_limits(feed: Feed, column: Column) -> ValueLimits:
 
 
 def _get_json_type(column: Column) -> Any:
+    if column.is_numbered:
+        return int | str | None
     kind = int if column.unit else _JSON_TYPES.get(column.type, str)
     return kind | None
 

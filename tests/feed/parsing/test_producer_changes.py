@@ -47,6 +47,49 @@ def test_a_number_of_bikes_is_no_flag(make_feed: MakeFeed) -> None:
     assert [each.field for each in parse_response(feed, body, TICK).rejections] == ["num_bikes_available"]
 
 
+# IDs of the sample, the same or new ones in a response, and those of the rows.
+IDS: list[tuple[list[Any], list[Any], list[str | None]]] = [
+    ([1, 2], ["66dc2e0c-0aca", "66dc2e0c-0acb"], ["66dc2e0c-0aca", "66dc2e0c-0acb"]),  # UUIDs
+    ([1, 2], [1, "B-2"], ["1", "B-2"]),
+    ([1, 2], ["0001", "2"], ["0001", "2"]),
+    ([1, 2], [1.0, 2.0], ["1", "2"]),  # written by pandas
+    ([1, 2], [2**64, -1], ["18446744073709551616", "-1"]),
+    (["a", "b"], [1, 2], ["1", "2"]),
+]
+
+
+@pytest.mark.parametrize("role", ['key = "id"', '[common]\nstation_id = "id"'])
+@pytest.mark.parametrize(("sample", "ids", "expected"), IDS)
+def test_ids_may_become_texts(
+    make_feed: MakeFeed, sample: list[Any], ids: list[Any], expected: list[str | None], role: str
+) -> None:
+    feed = make_feed([{"id": each, "bikes": 3} for each in sample], role)
+    assert [column.type for column in feed.columns] == ["STRING", "INTEGER"]
+    assert [row["id"] for row in parse_response(feed, feed.sample, TICK).rows] == [
+        str(each) for each in sample
+    ]
+    body = json.dumps({"records": [{"id": each, "bikes": 3} for each in ids]}).encode()
+    outcome = parse_response(feed, body, TICK)
+    assert (outcome.rejections, outcome.drifts) == ((), ())
+    assert [row["id"] for row in outcome.rows] == expected
+    assert parse_response(feed, body, TICK, decode=msgspec.json.decode) == outcome
+
+
+def test_the_type_of_ids_may_be_set(make_feed: MakeFeed) -> None:
+    feed = make_feed([{"id": 1}], 'key = "id"\n[types]\nid = "INTEGER"')
+    assert feed.column("id").type == "INTEGER"
+    outcome = parse_response(feed, b'{"records": [{"id": "66dc2e0c"}]}', TICK)
+    assert (outcome.rows, [each.reason for each in outcome.rejections]) == ([], ["bad_value"])
+    assert [drift.is_severe for drift in outcome.drifts] == [True]
+
+
+def test_the_same_id_as_number_and_text_is_a_duplicate(make_feed: MakeFeed) -> None:
+    feed = make_feed([{"id": 1}], 'key = "id"')
+    outcome = parse_response(feed, b'{"records": [{"id": 7}, {"id": "7"}, {"id": 7.0}]}', TICK)
+    assert [row["id"] for row in outcome.rows] == ["7"]
+    assert [each.reason for each in outcome.rejections] == ["duplicate_key"] * 2
+
+
 EMPTY: list[tuple[str, Any, Any]] = [
     ('{"x": 1}', [], None),
     ('{"x": 1}', {}, {"x": None}),
@@ -82,7 +125,7 @@ def test_a_scalar_that_becomes_an_array_costs_the_value_and_is_severe(make_feed:
     feed = make_feed([{"id": 1, "name": "Gare"}], 'key = "id"')
     name = [{"text": "Gare", "language": "fr"}]
     outcome = parse_response(feed, json.dumps({"records": [{"id": 1, "name": name}]}).encode(), TICK)
-    assert [(row["id"], row["name"]) for row in outcome.rows] == [(1, None)]
+    assert [(row["id"], row["name"]) for row in outcome.rows] == [("1", None)]
     assert [(drift.kind, drift.found) for drift in outcome.drifts] == [
         ("type_changed", "an array in 1 of 1 records")
     ]

@@ -42,8 +42,8 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"station_id": "2", "name": "Harbour", "capacity": 12},
     ),
     "A list with an API key: JCDecaux": (
-        {"number": 1, "bikes": 3, "latitude": 43.6},
-        {"number": 2, "status": "CLOSED", "stands": 0},
+        {"number": "1", "bikes": 3, "latitude": 43.6},
+        {"number": "2", "status": "CLOSED", "stands": 0},
     ),
     "A list of key/value pairs: TfL": (
         {"id": "D_1", "bikes": 4, "docks": 19},
@@ -55,7 +55,7 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"time": datetime(2026, 1, 1, 1, tzinfo=UTC), "rain": None},
     ),
     "Rows as arrays, with their names beside them": ({"id": "a", "bikes": 3}, {"id": "b", "bikes": 0}),
-    "Records below nested arrays": ({"id": 8, "bikes": 1}, {"id": 9, "bikes": 0}),
+    "Records below nested arrays": ({"id": "8", "bikes": 1}, {"id": "9", "bikes": 0}),
     "CSV with a header": (
         {"id": "007", "bikes": 4, "seen": datetime(2026, 9, 21, 12, 54, tzinfo=UTC)},
         {"id": "008", "bikes": None},

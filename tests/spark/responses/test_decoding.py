@@ -152,6 +152,21 @@ def test_the_largest_number_is_read_the_quick_way(tmp_path: Path) -> None:
     assert columns[0].to_pylist() == [2**63 - 1]
 
 
+def test_numbers_are_ids_of_text_the_quick_way(tmp_path: Path) -> None:
+    folder = tmp_path / "trams"
+    folder.mkdir()
+    (folder / "source.toml").write_text('url = "https://example.org"\nrecords = "a"\nkey = "id"\n')
+    (folder / "sample.json").write_text('{"a": [{"id": 1, "n": 1}]}')
+    feed = load_feed(folder)
+    for body in (
+        b'{"a": [{"id": 7, "n": 2}, {"id": "B", "n": 3}]}',
+        b'{"a": [{"id": 8, "n": 2}, {"id": "C", "n": 3}]}',
+    ):
+        assert rows(feed, body) == parsed(feed, body) is not None
+    for body in (b'{"a": [{"id": 7, "n": 2}, {"id": "7", "n": 3}]}', b'{"a": [{"id": 7.0, "n": 2}]}'):
+        assert rows(feed, body) is None
+
+
 def test_a_field_that_all_records_lack_is_left_to_parse() -> None:
     """Schema drift must be reported."""
     records = json.loads(json.dumps(SAMPLE["records"]))
