@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from review.access.grant_changes import describe_drifted_grants
 from review.assessment.apply_order import describe_apply_order
 from review.assessment.grouping import add_group_keys
+from review.assessment.hardening import describe_missing_settings
 from review.assessment.plan_findings import collect_findings
 from review.assessment.unexamined import (
     Level,
@@ -186,6 +187,7 @@ def _list_sections(context: Context, changed: list[Change]) -> Iterator[Section]
         values = tuple(f"{span(path)}: {span(value)}" for path, value in flatten_values(each.values) if path)
         yield Section(f"Configuration of action {span(each.address)}", values)
     yield Section("Known only after the apply", tuple(_list_later_known(changed, context)))
+    yield Section("Recommended settings that new resources lack", tuple(describe_missing_settings(context)))
     # Created and deleted resources list every argument: they come last, and are left out first from a long comment.
     for change in sorted(changed, key=lambda each: each.action not in ("update", "replace")):
         if details := list_argument_details(change) if change.action != "forget" else ():

@@ -211,12 +211,13 @@ def _from_first_difference(before: str, after: str) -> tuple[str, str]:
 
 def list_argument_details(change: Change) -> tuple[Detail, ...]:
     """Return every argument that differs, as details: one list, and a diff for each long text."""
-    found = list_differences(change)
+    found = (*list_differences(change), *_list_off_values(change))
     if change.action in (
         "create",
         "replace",
     ):  # most arguments of a new resource are known only after the apply
         found = tuple(each for each in found if each.after != UNKNOWN)
+    found = tuple(sorted(found, key=lambda each: each.path))
     long = [each for each in found if _is_long(each)]
     lines = tuple(format_difference(each) for each in found if each not in long)
     details = [Detail("arguments", lines)] if lines else []
@@ -224,6 +225,15 @@ def list_argument_details(change: Change) -> tuple[Detail, ...]:
         *details,
         *(Detail(span(each.path), diff_lines(each.before, each.after), "diff") for each in long),
     )
+
+
+def _list_off_values(change: Change) -> Iterator[Difference]:
+    """Yield the arguments of a created or deleted resource that are false or 0, as if they differed from unset ones."""
+    if change.before is not None and change.after is not None:
+        return
+    for key, value in change.values.items():
+        if key not in COMPUTED and value in (False, 0) and isinstance(value, bool | int | float):
+            yield Difference(key, *((None, value) if change.before is None else (value, None)))
 
 
 def _is_long(difference: Difference) -> bool:
