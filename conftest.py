@@ -22,16 +22,19 @@ SLOWEST_FIRST = (
     "tests/commands/",
 )
 
+UNIT = ("unit", "unit or stack")  # marker expressions; `make unit` uses the second one
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="fail when a test was skipped")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """With `-m unit`, leave out files without a unit test: their imports take longer than the unit tests of many."""
-    if config.getoption("markexpr") != "unit" or not collection_path.match("test_*.py"):
+    """Leave out files without a test of `make unit`: their imports take longer than the unit tests of many."""
+    if config.getoption("markexpr") not in UNIT or not collection_path.match("test_*.py"):
         return None
-    return "pytest.mark.unit" not in collection_path.read_text("utf-8") or None
+    text = collection_path.read_text("utf-8")
+    return not any(f"pytest.mark.{name}" in text for name in ("unit", "stack")) or None
 
 
 @pytest.hookimpl(trylast=True)
@@ -47,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse a unit test whose module imports the provider's bindings: those alone take longer than all unit tests."""
-    if session.config.getoption("markexpr") == "unit" and "jsii" in sys.modules:
+    if session.config.getoption("markexpr") in UNIT and "jsii" in sys.modules:
         raise pytest.UsageError(
             "a file with unit tests imports jsii: move what is pure in the module it imports into one without cdktf"
         )

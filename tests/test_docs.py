@@ -187,7 +187,10 @@ def count_resources(stack: str) -> int:
 )
 def test_counts_of_resources_are_those_of_the_stack(document: str, pattern: str, stack: str) -> None:
     found = re.findall(pattern, (ROOT / "docs" / document).read_text("utf-8"))
-    assert found == [str(count_resources(stack))], f"docs/{document}: the stack {stack} has other counts"
+    assert found == [str(count_resources(stack))], (
+        f"docs/{document}: found {', '.join(found)} resources, the snapshot of {stack} has {count_resources(stack)}: "
+        "correct the page"
+    )
 
 
 def test_every_decision_is_listed_with_its_title() -> None:

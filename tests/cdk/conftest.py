@@ -2,10 +2,11 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,15 @@ from tests.conftest import ENVIRONMENTS
 
 ROOT = Path(__file__).parents[2]
 SYNTH_TIMEOUT_S = 240
-SNAPSHOT_DIFFERS = (
-    "the stack is not the one in tests/cdk/snapshots: if the difference is meant, write them anew with "
-    "`.venv/bin/pytest tests/cdk/test_stack.py tests/cdk/test_bootstrap.py --update-snapshots`, and commit what changes"
+SNAPSHOTS = Path(__file__).with_name("snapshots")
+RENEW = (
+    "if this is meant, run `.venv/bin/pytest tests/cdk/test_stack.py tests/cdk/test_bootstrap.py --update-snapshots`, "
+    "then `make unit` again: tests of the snapshot say what else a new resource needs; commit what changes"
+)
+HASHES = (
+    (re.compile(r"-[0-9a-f]{16}\.(zip|py)"), r"-<sha256>.\1"),
+    (re.compile(r"/[0-9a-f]{32}/"), "/<hash>/"),
+    (re.compile(r":[0-9a-f]{16}(?=[\"'])"), ":<sha256>"),
 )
 
 
@@ -65,6 +72,61 @@ def synthesize(checkout: Path, outdir: Path, **variables: str) -> Synthesis:
         outdir,
         {file.parent.name.removeprefix("vlille-"): json.loads(file.read_text("utf-8")) for file in files},
     )
+
+
+def check_snapshot(stack: dict[str, Any], name: str, *, update: bool) -> None:
+    """Fail with a list of what differs between a stack and its snapshot, or renew the snapshot.
+
+    Digests, which change with the code, are not compared.
+    """
+    text = json.dumps(without_comments(stack), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    for pattern, replacement in HASHES:
+        text = pattern.sub(replacement, text)
+    file = SNAPSHOTS / f"{name}.json"
+    if update:
+        file.write_text(text, "utf-8")
+    reviewed = file.read_text("utf-8")
+    if text != reviewed:
+        differences = sorted(find_differences(json.loads(reviewed), json.loads(text)))
+        listed = "\n".join(f"  {each}" for each in differences) or "  the format of the file"
+        pytest.fail(f"the stack differs from {file.relative_to(ROOT)}:\n{listed}\n{RENEW}", pytrace=False)
+
+
+def without_comments(stack: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a synthesized stack without CDKTF's metadata, which name the constructs' paths and the version."""
+    kept = {key: value for key, value in stack.items() if key != "//"}
+    kept["resource"] = {
+        kind: {
+            name: {key: value for key, value in arguments.items() if key != "//"}
+            for name, arguments in by_name.items()
+        }
+        for kind, by_name in stack["resource"].items()
+    }
+    return kept
+
+
+def find_differences(reviewed: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
+    """Yield a line for each resource, and each other block of a stack, that is new, gone or changed."""
+    old, new = _list_blocks(reviewed), _list_blocks(found)
+    for address in old.keys() | new.keys():
+        if address not in old:
+            yield f"{address} is new"
+        elif address not in new:
+            yield f"{address} is gone"
+        elif old[address] != new[address]:
+            arguments = old[address].keys() | new[address].keys()
+            changed = [each for each in arguments if old[address].get(each) != new[address].get(each)]
+            yield f"{address} has changed: {', '.join(sorted(changed))}"
+
+
+def _list_blocks(stack: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the arguments of each resource by its address, and other blocks by their kind."""
+    blocks = {
+        f"{kind}.{name}": arguments
+        for kind, by_name in stack["resource"].items()
+        for name, arguments in by_name.items()
+    }
+    return blocks | {kind: block for kind, block in stack.items() if kind != "resource"}
 
 
 def copy_checkout(folder: Path, mtime: int, mode: int) -> Path:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from cdk.apis import APIS, FIRST
-from tests.cdk.conftest import SNAPSHOT_DIFFERS, Synthesis, copy_checkout, synthesize
-from tests.cdk.test_stack import SNAPSHOTS, one, resources
+from tests.cdk.conftest import Synthesis, check_snapshot, copy_checkout, synthesize
+from tests.cdk.test_stack import one, resources
 
 pytestmark = pytest.mark.synth
 
@@ -76,15 +76,8 @@ def test_the_stack_is_the_reviewed_one(
     synthesis: Synthesis, ci: dict[str, Any], name: str, pytestconfig: pytest.Config
 ) -> None:
     """`pytest --update-snapshots` renews the snapshot."""
-    stack = json.loads(json.dumps(ci if name == "ci-bootstrap" else synthesis.stacks[name]))
-    del stack["//"]
-    for _, arguments in resources(stack):
-        del arguments["//"]
-    text = json.dumps(stack, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-    file = SNAPSHOTS / f"vlille-{name}.json"
-    if pytestconfig.getoption("--update-snapshots"):
-        file.write_text(text, "utf-8")
-    assert text == file.read_text("utf-8"), SNAPSHOT_DIFFERS
+    update = pytestconfig.getoption("--update-snapshots")
+    check_snapshot(ci if name == "ci-bootstrap" else synthesis.stacks[name], f"vlille-{name}", update=update)
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

@@ -1,9 +1,13 @@
-"""The requests that Terraform's google provider sent while it deployed and destroyed the stack of dev.
+"""The requests that Terraform's google provider sent while it deployed and destroyed the stack of dev, and that stack.
 
 `python -m tests.local.control_plane.recording CALLS` writes provider-6.50.0.jsonl from the output of `python -m local
 cloud --record CALLS` during a `make deploy TO=local` and a `make destroy TO=local` with the real provider. A line is
 a request that changes something, with the later reads whose response is new. Nothing in it is secret: the token is
 not recorded, and addresses are on loopback.
+
+It also writes stack-6.50.0.json, the stack of that deploy. A change of the stack needs no new recording: the tests
+compare the requests with the stack that they were recorded from. Renew both when the provider's version changes, or
+when the stack has a resource type whose requests the recording should have.
 """
 
 import json
@@ -13,7 +17,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from commands.recipes import output_folder
+from tests.cdk.conftest import without_comments
+
 FILE = Path(__file__).with_name("provider-6.50.0.jsonl")
+STACK = FILE.with_name("stack-6.50.0.json")
+ROOT = Path(__file__).parents[3]
 # Terraform's own state, content of objects, and questions for operations: when they are asked is chance.
 LEFT_OUT = re.compile(
     # The last of these are objects of a tick that came between deploy and destroy.
@@ -81,12 +90,14 @@ def select_calls(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
         yield entry
 
 
-def main(calls: Path) -> None:
-    """Write the recording."""
+def main(calls: Path, stack: Path) -> None:
+    """Write the recording, and the stack that was deployed."""
     with calls.open() as lines:
         entries = list(select_calls(lines))
     FILE.write_text("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries), "utf-8")
+    deployed = without_comments(json.loads(stack.read_text("utf-8")))
+    STACK.write_text(json.dumps(deployed, indent=1, ensure_ascii=False, sort_keys=True) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), ROOT / output_folder("dev") / "stacks" / "vlille-dev" / "cdk.tf.json")

@@ -16,7 +16,7 @@ from operate.deployment.orphaned_resources import (
 )
 from operate.errors import OperateError
 from operate.target import Target
-from tests.cdk.test_stack import SNAPSHOTS
+from tests.cdk.conftest import SNAPSHOTS
 from tests.operate.conftest import Google, Response, refusal
 
 pytestmark = pytest.mark.emulator
@@ -189,6 +189,7 @@ OF_BOOTSTRAP = {
 }
 
 
+@pytest.mark.unit
 def test_every_type_of_the_stacks_has_a_command_that_deletes_it() -> None:
     """A type more is a command more, in KINDS, and a way to look for it, in operate/deployment/adoption.py."""
     stacks = [json.loads(file.read_text()) for file in SNAPSHOTS.glob("*.json")]
@@ -200,7 +201,9 @@ def test_every_type_of_the_stacks_has_a_command_that_deletes_it() -> None:
         assert {holder, f"{holder}_v2"} & kinds, f"{kind}: on what, and is that looked for?"
     on_holders |= {AUTHORIZATION} & kinds  # a dataset's, as grants are
     wanted = kinds - on_holders - WITHOUT_A_COMMAND - OF_BOOTSTRAP
-    assert wanted == KINDS.keys() - {"cluster", "disk"}
+    assert wanted == KINDS.keys() - {"cluster", "disk"}, (
+        "a new resource type: add its command to KINDS in operate/deployment/orphaned_resources.py"
+    )
     assert wanted - {"google_project_iam_member"} <= LOOKUPS.keys() | LISTED.keys()
 
 
