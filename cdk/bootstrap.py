@@ -76,9 +76,9 @@ GRANTED_ROLES = (
     "roles/bigquery.jobUser",
     "roles/logging.logWriter",
     "roles/storage.objectViewer",  # on the buckets that Cloud Functions creates
-    "projects/{project}/roles/vlilleBatchStarter",
-    "projects/{project}/roles/vlilleBatchWorker",
 )
+
+CUSTOM_ROLES = ("vlilleBatchStarter", "vlilleBatchWorker")  # of the stack; granted too
 
 
 class BootstrapStack(EnvironmentStack):
@@ -123,7 +123,7 @@ class CiIdentity(Construct):
         self._pool = IamWorkloadIdentityPool(
             self,
             "pool",
-            workload_identity_pool_id=CI_POOL,
+            workload_identity_pool_id=settings.name(CI_POOL),
             display_name="GitHub Actions",
             depends_on=services,
         )
@@ -164,7 +164,7 @@ class CiIdentity(Construct):
         account = ServiceAccount(
             self,
             name,
-            account_id=f"vlille-ci-{name}",
+            account_id=self._settings.name(f"vlille-ci-{name}"),
             display_name=f"vlille CI {name} ({self._settings.environment})",
             description=description,
             depends_on=self._services,
@@ -203,7 +203,9 @@ class CiIdentity(Construct):
     def _grant_deployer(self) -> None:
         for role in DEPLOYER_ROLES:
             self._grant("deployer", self.deployer, role)
-        roles = ", ".join(f"'{role.format(project=self._settings.project)}'" for role in GRANTED_ROLES)
+        prefix = f"projects/{self._settings.project}/roles/"
+        own = (f"{prefix}{self._settings.name(role, '_')}" for role in CUSTOM_ROLES)
+        roles = ", ".join(f"'{role}'" for role in (*GRANTED_ROLES, *own))
         granted = "api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', [])"
         self._grant(
             "deployer",

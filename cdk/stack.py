@@ -131,7 +131,13 @@ class VlilleStack(EnvironmentStack):
             )
         monitoring = Monitoring(self, settings, storage=storage, collection=collection, gbfs=gbfs)
         if settings.budget is not None:
-            ProjectBudget(self, settings.budget, project=identities.project, channel=monitoring.channel)
+            ProjectBudget(
+                self,
+                settings.budget,
+                title=settings.title,
+                project=identities.project,
+                channel=monitoring.channel,
+            )
         declare_outputs(
             self,
             settings,

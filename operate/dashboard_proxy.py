@@ -40,7 +40,7 @@ def find_dashboard_url(cloud: Cloud, settings: Settings, target: Target) -> str:
 
 def fetch_service_url(cloud: Cloud, settings: Settings) -> str:
     """Return the URL of the deployed service. Raises ApiError."""
-    name = f"projects/{settings.project}/locations/{settings.region}/services/{SERVICE}"
+    name = f"projects/{settings.project}/locations/{settings.region}/services/{settings.name(SERVICE)}"
     return str(cloud.call("GET", f"{cloud.endpoints.cloud_run_v2}{name}")["uri"])
 
 

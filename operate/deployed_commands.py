@@ -98,7 +98,7 @@ def _run_sql_prompt(database: Database, settings: Settings, _options: argparse.N
     interactive = sys.stdin.isatty()
     if interactive:
         print(
-            f"{settings.environment}: GoogleSQL over {querying.VIEWS} and {settings.dataset}. {prompt.HELP}"
+            f"{settings.environment}: GoogleSQL over {settings.views_dataset_id} and {settings.dataset}. {prompt.HELP}"
         )
     failed = prompt.run_prompt(database, _read_line, sys.stdout)
     return int(bool(failed) and not interactive)

@@ -32,9 +32,10 @@ def list_jobs(settings: Settings) -> tuple[str, ...]:
 
 
 def format_job_url(cloud: Cloud, settings: Settings, job: str) -> str:
-    """Return the URL of a job."""
+    """Return the URL of a job, by its name in an environment that has its project to itself."""
     return (
-        f"{cloud.endpoints.cloud_scheduler}projects/{settings.project}/locations/{settings.region}/jobs/{job}"
+        f"{cloud.endpoints.cloud_scheduler}projects/{settings.project}/locations/{settings.region}/jobs/"
+        f"{settings.name(job)}"
     )
 
 

@@ -14,19 +14,16 @@ from operate.target import Target, explain_error
 
 LOOK_BACK = timedelta(days=2)
 MOST_PAGES = 20  # Cloud Logging may return empty pages with a token
-WORKLOADS = {
-    "collect": 'resource.type="cloud_run_revision" AND resource.labels.service_name="collector"',
-    "copy": 'resource.type="cloud_run_revision" AND resource.labels.service_name="copier"',
-    "batch": 'resource.type="cloud_dataproc_job"',
-    **dict.fromkeys(
-        GBFS_JOBS, 'resource.type="cloud_run_revision" AND resource.labels.service_name="gbfs-collector"'
-    ),
+SERVICES = {  # Cloud Run services by job
+    "collect": "collector",
+    "copy": "copier",
+    **dict.fromkeys(GBFS_JOBS, "gbfs-collector"),
 }
 FILES = {
-    "collect": "function-collector.log",
-    "copy": "service-copier.log",
+    "collect": "function-collector*.log",
+    "copy": "service-copier*.log",
     "batch": "job-*.log",
-    **dict.fromkeys(GBFS_JOBS, "function-gbfs-collector.log"),
+    **dict.fromkeys(GBFS_JOBS, "function-gbfs-collector*.log"),
 }
 STANDARD_FIELDS = frozenset({"message", "severity", "time"})
 
@@ -43,7 +40,7 @@ def fetch_log_lines(
         return read_log_files(folder, target, job, count)
     parameters = {
         "resourceNames": [f"projects/{settings.project}"],
-        "filter": f'{WORKLOADS[job]} AND timestamp>="{(now - LOOK_BACK).isoformat()}"',
+        "filter": f'{_format_filter(settings, job)} AND timestamp>="{(now - LOOK_BACK).isoformat()}"',
         "orderBy": "timestamp desc",
         "pageSize": count,
     }
@@ -58,6 +55,13 @@ def fetch_log_lines(
             f"{job} logged nothing in {LOOK_BACK.days} days: see `make smoke ENV={target.environment}`"
         )
     return [format_log_entry(entry) for entry in reversed(entries)]
+
+
+def _format_filter(settings: Settings, job: str) -> str:
+    if job not in SERVICES:
+        return 'resource.type="cloud_dataproc_job"'
+    service = settings.name(SERVICES[job])
+    return f'resource.type="cloud_run_revision" AND resource.labels.service_name="{service}"'
 
 
 def read_log_files(folder: Path, target: Target, job: str, count: int) -> list[str]:

@@ -52,6 +52,7 @@ def test_every_setting_is_described_with_its_values() -> None:
         values = dict(keys_of(tomllib.loads((ENVIRONMENTS / f"{environment}.toml").read_text("utf-8"))))
         assert set(values) == set(documented) - {
             "labels",
+            "shared_project",
             "ci.repository",
             "ci.repository_id",
             "ci.repository_owner_id",

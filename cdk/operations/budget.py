@@ -27,6 +27,7 @@ class ProjectBudget(Construct):
         scope: Construct,
         budget: Budget,
         *,
+        title: str,
         project: DataGoogleProject,
         channel: MonitoringNotificationChannel,
     ) -> None:
@@ -35,7 +36,7 @@ class ProjectBudget(Construct):
             self,
             "month",
             billing_account=budget.billing_account,
-            display_name=f"vlille: {project.project_id_input}",
+            display_name=f"{title}: {project.project_id_input}",
             amount=BillingBudgetAmount(
                 # The default currency is the billing account's.
                 specified_amount=BillingBudgetAmountSpecifiedAmount(units=str(budget.monthly_amount))

@@ -5,6 +5,8 @@ They use only metrics that Google Cloud itself writes: for up to ten minutes, th
 metric that was created in the same apply.
 """
 
+import re
+
 from cdktf_cdktf_provider_google.monitoring_alert_policy import (
     MonitoringAlertPolicy,
     MonitoringAlertPolicyAlertStrategy,
@@ -24,6 +26,8 @@ from cdk.settings import Settings
 from cdk.workloads.collection import Collection
 from cdk.workloads.gbfs_collection import GbfsCollection
 
+IN_BACKTICKS = re.compile(r"`((?:gbfs-)?collect(?:or|-push|-dead)?|rebuild-days)(|-N)`")
+
 
 class Monitoring(Construct):
     """A notification channel and alert policies, whose texts say what to do."""
@@ -38,6 +42,7 @@ class Monitoring(Construct):
         gbfs: GbfsCollection | None = None,
     ) -> None:
         super().__init__(scope, "monitoring")
+        self._settings = settings
         self.channel = MonitoringNotificationChannel(
             self,
             "email",
@@ -92,7 +97,7 @@ class Monitoring(Construct):
             "then publish them to the topic `collect`: a tick that was stored is not stored twice.",
             _undelivered(collection.dead_letters.name),
         )
-        self._burn_rates(ServiceLevel(self, written_objects=written_objects))
+        self._burn_rates(ServiceLevel(self, settings, written_objects=written_objects))
         self._on_logs(
             "load_jobs",
             "Load jobs fail",
@@ -125,7 +130,7 @@ class Monitoring(Construct):
             "the cause; run the template `rebuild-days` again with FROM and TO.",
             '(resource.type="cloud_dataproc_job" AND severity>=ERROR) OR '
             '(protoPayload.methodName=~"InstantiateWorkflowTemplate" AND severity>=ERROR) OR '
-            '(resource.type="cloud_scheduler_job" AND resource.labels.job_id="batch" '
+            f'(resource.type="cloud_scheduler_job" AND resource.labels.job_id="{settings.name("batch")}" '
             "AND severity>=ERROR)",
         )
 
@@ -197,6 +202,10 @@ class Monitoring(Construct):
                 condition,
             )
 
+    def _name_resources(self, text: str) -> str:
+        """Return a text with the names that its resources have in this environment; N is the number of a shard."""
+        return IN_BACKTICKS.sub(lambda found: f"`{self._settings.name(found[1])}{found[2]}`", text)
+
     def _policy(
         self,
         id_: str,
@@ -207,19 +216,21 @@ class Monitoring(Construct):
         MonitoringAlertPolicy(
             self,
             id_,
-            display_name=f"vlille: {title}",
+            display_name=f"{self._settings.title}: {title}",
             combiner="OR",
             severity="ERROR",
             conditions=[MonitoringAlertPolicyConditions(display_name=title, condition_threshold=condition)],
             notification_channels=[self.channel.id],
-            documentation=MonitoringAlertPolicyDocumentation(content=what_to_do, mime_type="text/markdown"),
+            documentation=MonitoringAlertPolicyDocumentation(
+                content=self._name_resources(what_to_do), mime_type="text/markdown"
+            ),
         )
 
     def _on_logs(self, id_: str, title: str, what_to_do: str, log_filter: str) -> None:
         MonitoringAlertPolicy(
             self,
             id_,
-            display_name=f"vlille: {title}",
+            display_name=f"{self._settings.title}: {title}",
             combiner="OR",
             severity="ERROR",
             conditions=[
@@ -237,7 +248,9 @@ class Monitoring(Construct):
                 ),
             ),
             notification_channels=[self.channel.id],
-            documentation=MonitoringAlertPolicyDocumentation(content=what_to_do, mime_type="text/markdown"),
+            documentation=MonitoringAlertPolicyDocumentation(
+                content=self._name_resources(what_to_do), mime_type="text/markdown"
+            ),
         )
 
 

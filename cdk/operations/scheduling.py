@@ -40,7 +40,7 @@ class Scheduling(Construct):
         self.collect = CloudSchedulerJob(
             self,
             "collect",
-            name="collect",
+            name=settings.name("collect"),
             region=settings.region,
             description="One tick: publishes to the topic",
             schedule=settings.schedule.collect,
@@ -56,7 +56,7 @@ class Scheduling(Construct):
         self.copy = CloudSchedulerJob(
             self,
             "copy",
-            name="copy",
+            name=settings.name("copy"),
             region=settings.region,
             description="One sweep of the copier",
             schedule=settings.schedule.copy,
@@ -77,7 +77,7 @@ class Scheduling(Construct):
         self.batch = CloudSchedulerJob(
             self,
             "batch",
-            name="batch",
+            name=settings.name("batch"),
             region=settings.region,
             description="Rebuilds yesterday (UTC) from the archive on a cluster of its own",
             schedule=settings.schedule.batch,

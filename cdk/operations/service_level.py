@@ -15,6 +15,8 @@ from cdktf_cdktf_provider_google.monitoring_slo import (
 )
 from constructs import Construct
 
+from cdk.settings import Settings
+
 GOAL = 0.99  # 14 minutes of a day may be missing
 ROLLING_DAYS = 28
 # (id, hours of the window, burn rate of the error budget)
@@ -28,10 +30,13 @@ class ServiceLevel(Construct):
     from the rows of the table, which no metric has.
     """
 
-    def __init__(self, scope: Construct, *, written_objects: str) -> None:
+    def __init__(self, scope: Construct, settings: Settings, *, written_objects: str) -> None:
         super().__init__(scope, "service_level")
         service = MonitoringCustomService(
-            self, "collection", service_id="vlille-collection", display_name="vlille: collection"
+            self,
+            "collection",
+            service_id=settings.name("vlille-collection"),
+            display_name=f"{settings.title}: collection",
         )
         self.objective = MonitoringSlo(
             self,

@@ -4,19 +4,7 @@ from cdktf_cdktf_provider_google.data_google_project import DataGoogleProject
 from cdktf_cdktf_provider_google.service_account import ServiceAccount
 from constructs import Construct
 
-from cdk.settings import Settings
-
-WORKLOADS = {
-    "collector": "requests the API each minute, stores the response and loads its rows",
-    "copier": "moves landed objects to the archive",
-    "batch": "the cluster's machines: rebuilds days from the archive",
-    "gbfs": "requests GBFS systems each minute, keeps their packs and loads their rows",
-    "gbfs-push": "delivers ticks to the collector of GBFS systems",
-    "push": "delivers ticks to the collector",
-    "scheduler": "starts the copier and the nightly batch",
-    "dashboard": "reads the views, to show the data",
-    "build": "builds the collector, and the images of the copier and the dashboard",
-}
+from cdk.settings import WORKLOADS, Settings
 
 OPTIONAL = {"dashboard": "dashboard", "gbfs": "gbfs", "gbfs-push": "gbfs"}  # → the table of the settings
 
@@ -47,7 +35,7 @@ class Identities(Construct):
             account = ServiceAccount(
                 self,
                 name,
-                account_id=f"vlille-{workload}",
+                account_id=settings.name(f"vlille-{workload}"),
                 display_name=f"vlille {workload} ({settings.environment})",
                 description=description,
             )

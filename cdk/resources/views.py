@@ -41,7 +41,7 @@ class Views(Construct):
         self.dataset = BigqueryDataset(
             self,
             "dataset",
-            dataset_id="vlille_views",
+            dataset_id=settings.views_dataset_id,
             location=settings.region,
             description=f"Views over {feed.name} under common names (GBFS): availability, history, patterns, outages",
             # Views hold no data: the next deploy can create them again.

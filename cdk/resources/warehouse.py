@@ -42,7 +42,7 @@ class Warehouse(Construct):
         self.dataset = BigqueryDataset(
             self,
             "dataset",
-            dataset_id="vlille",
+            dataset_id=settings.dataset_id,
             location=settings.region,
             description="Bike-share availability: one table per feed, one row per station and minute",
             delete_contents_on_destroy=not settings.protected,

@@ -8,7 +8,7 @@ the checks of `shape`, `problems`, `schedules`, `cluster` and `gbfs`.
 """
 
 from cdk.settings.cluster import DATAPROC_PYTHON
-from cdk.settings.environment import CI_POOL, CI_PROVIDER, Settings
+from cdk.settings.environment import CI_POOL, CI_PROVIDER, WORKLOADS, Settings
 from cdk.settings.errors import SettingsError
 from cdk.settings.loading import load_environment, load_environments
 from cdk.settings.sections import Batch, Budget, Ci, Dashboard, EnvironmentFile, Machine, Messages, Workers
@@ -18,6 +18,7 @@ __all__ = [
     "CI_POOL",
     "CI_PROVIDER",
     "DATAPROC_PYTHON",
+    "WORKLOADS",
     "Batch",
     "Budget",
     "Ci",

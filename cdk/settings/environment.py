@@ -19,6 +19,18 @@ from cdk.settings.sections import (
 from gbfs.collection.systems import CollectedSystem
 
 CI_POOL, CI_PROVIDER = "vlille-github", "github"
+# What has a service account of its own: a name, and what it does.
+WORKLOADS = {
+    "collector": "requests the API each minute, stores the response and loads its rows",
+    "copier": "moves landed objects to the archive",
+    "batch": "the cluster's machines: rebuilds days from the archive",
+    "gbfs": "requests GBFS systems each minute, keeps their packs and loads their rows",
+    "gbfs-push": "delivers ticks to the collector of GBFS systems",
+    "push": "delivers ticks to the collector",
+    "scheduler": "starts the copier and the nightly batch",
+    "dashboard": "reads the views, to show the data",
+    "build": "builds the collector, and the images of the copier and the dashboard",
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,7 @@ class Settings:
     batch: Batch
     retention: Retention
     alerts: Alerts
+    shared_project: bool  # whether names have the environment in them, for other environments in the project
     labels: Mapping[str, str]
     ci: Ci | None
     budget: Budget | None
@@ -57,7 +70,7 @@ class Settings:
     @property
     def ci_pool_path(self) -> str:
         """The pool that takes GitHub's tokens, as Terraform and the REST API name it."""
-        return f"projects/{self.project}/locations/global/workloadIdentityPools/{CI_POOL}"
+        return f"projects/{self.project}/locations/global/workloadIdentityPools/{self.name(CI_POOL)}"
 
     @property
     def ci_provider_path(self) -> str:
@@ -72,12 +85,31 @@ class Settings:
     @property
     def dataset(self) -> str:
         """`project.dataset`, as SQL and the clients name it."""
-        return f"{self.project}.vlille"
+        return f"{self.project}.{self.dataset_id}"
+
+    @property
+    def dataset_id(self) -> str:
+        """The dataset of the tables."""
+        return self.name("vlille", "_")
+
+    @property
+    def views_dataset_id(self) -> str:
+        """The dataset of the views."""
+        return self.name("vlille_views", "_")
+
+    @property
+    def title(self) -> str:
+        """The first words of display names, by which resources without a name of their own are found again."""
+        return self.name("vlille", " ")
+
+    def name(self, base: str, separator: str = "-") -> str:
+        """Return a resource's name: `base`, in a shared project with the environment's name at its end."""
+        return f"{base}{separator}{self.environment}" if self.shared_project else base
 
     def bucket(self, purpose: str) -> str:
         """Name of the bucket for a purpose: landing, archive, artifacts, staging, tfstate."""
-        return f"{self.project}-{purpose}"
+        return self.name(f"{self.project}-{purpose}")
 
     def service_account(self, workload: str) -> str:
         """E-mail address of a workload's service account."""
-        return f"vlille-{workload}@{self.project}.iam.gserviceaccount.com"
+        return f"{self.name(f'vlille-{workload}')}@{self.project}.iam.gserviceaccount.com"

@@ -22,7 +22,7 @@ def load_environments(
     """Read every `<environment>.toml` of a folder, sorted by name.
 
     `feeds` are the names that `feed` may have; `feed` replaces that of every environment; `only` keeps one
-    environment. Raises SettingsError, also where two environments share a project, whose names would collide.
+    environment. Raises SettingsError, also where names of two environments in one project would collide.
     """
     known = tuple(feeds)
     if feed is not None and feed not in known:
@@ -37,9 +37,15 @@ def load_environments(
     environments = {name: load_environment(path, known, feed=feed) for name, path in files.items()}
     owners: dict[str, str] = {}
     for name, settings in environments.items():
+        if settings.shared_project:
+            continue
         if (owner := owners.setdefault(settings.project, name)) != name:
             raise SettingsError(
-                files[name], "project", settings.project, f"a project of its own: {owner} has this one"
+                files[name],
+                "project",
+                settings.project,
+                f"a project of its own, because {owner} has this one; or shared_project = true, which puts {name!r} "
+                "into the names of all resources",
             )
     return {name: settings for name, settings in environments.items() if only in (None, name)}
 

@@ -137,6 +137,7 @@ class EnvironmentFile(Section, frozen=True):
     batch: Batch
     retention: Retention
     alerts: Alerts
+    shared_project: bool = False
     labels: dict[str, str] = {}
     ci: Ci | None = None
     budget: Budget | None = None

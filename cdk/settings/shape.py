@@ -10,6 +10,12 @@ import msgspec
 from cdk.settings.errors import SettingsError, format_choices
 from cdk.settings.sections import EnvironmentFile
 
+# Of the name of an environment that is in the names of its resources: a service account has 30 characters, and
+# `vlille-ci-deployer-` has 19.
+MOST_IN_NAMES = 11
+# What follows another whole name in a name of the stack: `collect` and `collect-dead`.
+LAST_WORDS = frozenset({"dead", "discover", "internal", "push", "views"})
+
 
 def check_keys(file: Path, document: Mapping[str, Any], section: type[msgspec.Struct], prefix: str) -> None:
     fields = {field.name: field for field in msgspec.structs.fields(section)}
@@ -55,6 +61,14 @@ def check_names(file: Path, values: EnvironmentFile) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]{0,19}", file.stem):
         raise SettingsError(
             file, "file name", file.name, "1 to 20 lower-case letters and digits, a letter first, then .toml"
+        )
+    if values.shared_project and (len(file.stem) > MOST_IN_NAMES or file.stem in LAST_WORDS):
+        raise SettingsError(
+            file,
+            "shared_project",
+            True,
+            f"a file name of at most {MOST_IN_NAMES} characters, none of {', '.join(sorted(LAST_WORDS))}: resources "
+            "have it at the end of their names",
         )
     if not re.fullmatch(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", values.project):
         raise SettingsError(

@@ -64,7 +64,7 @@ class Archiving(Construct):
         self.service = CloudRunV2Service(
             self,
             "service",
-            name="copier",
+            name=settings.name("copier"),
             location=settings.region,
             description="Moves landed objects to the archive; called by the Scheduler job `copy`",
             # It holds no data: the next deploy can create it again.

@@ -39,7 +39,6 @@ from cdk.settings.gbfs import BATCH_STEP as GBFS_STEP
 
 STEP = "rebuild"
 PACKS_FEED = "gbfs"  # what the job calls all GBFS systems: spark.settings.PACKS_FEED
-NETWORK_TAG = "vlille-batch"
 # Permissions that Dataproc requires of its machines' account, and those for logs and metrics. roles/dataproc.worker
 # would also give access to the objects of every bucket in the project.
 # https://cloud.google.com/dataproc/docs/concepts/configuring-clusters/service-accounts
@@ -101,12 +100,13 @@ class Batch(Construct):
         self.template = DataprocWorkflowTemplate(
             self,
             "template",
-            name="rebuild-days",
+            name=settings.name("rebuild-days"),
             location=settings.region,
             dag_timeout=f"{settings.batch.timeout_minutes * 60}s",
             placement=DataprocWorkflowTemplatePlacement(
                 managed_cluster=DataprocWorkflowTemplatePlacementManagedCluster(
-                    cluster_name="vlille-batch", config=self._cluster(identities, storage, subnetwork)
+                    cluster_name=settings.name("vlille-batch"),
+                    config=self._cluster(identities, storage, subnetwork),
                 )
             ),
             jobs=[
@@ -150,11 +150,12 @@ class Batch(Construct):
         )
 
     def _network(self) -> tuple[ComputeSubnetwork, ComputeFirewall]:
-        network = ComputeNetwork(self, "network", name="vlille-batch", auto_create_subnetworks=False)
+        name = self._settings.name("vlille-batch")
+        network = ComputeNetwork(self, "network", name=name, auto_create_subnetworks=False)
         subnetwork = ComputeSubnetwork(
             self,
             "subnetwork",
-            name="vlille-batch",
+            name=name,
             region=self._settings.region,
             network=network.id,
             ip_cidr_range=self._settings.batch.subnet,
@@ -164,11 +165,11 @@ class Batch(Construct):
         firewall = ComputeFirewall(
             self,
             "firewall",
-            name="vlille-batch-internal",
+            name=self._settings.name("vlille-batch-internal"),
             network=network.name,
             direction="INGRESS",
-            source_tags=[NETWORK_TAG],
-            target_tags=[NETWORK_TAG],
+            source_tags=[name],
+            target_tags=[name],
             allow=[ComputeFirewallAllow(protocol=protocol) for protocol in ("tcp", "udp", "icmp")],
             # A network that still has a rule cannot be deleted.
             lifecycle=replaced_with(network),
@@ -200,7 +201,7 @@ class Batch(Construct):
                 service_account_scopes=["https://www.googleapis.com/auth/cloud-platform"],
                 subnetwork=subnetwork.id,
                 internal_ip_only=True,
-                tags=[NETWORK_TAG],
+                tags=[self._settings.name("vlille-batch")],
             ),
             master_config=DataprocWorkflowTemplatePlacementManagedClusterConfigMasterConfig(
                 num_instances=1,
@@ -228,7 +229,7 @@ class Batch(Construct):
         worker = ProjectIamCustomRole(
             self,
             "worker_role",
-            role_id="vlilleBatchWorker",
+            role_id=self._settings.name("vlilleBatchWorker", "_"),
             title="VMs of the vlille batch cluster",
             description="Run as a VM of the cluster; roles on buckets are granted per bucket",
             permissions=list(WORKER),
@@ -268,7 +269,7 @@ class Batch(Construct):
         role = ProjectIamCustomRole(
             self,
             "starter_role",
-            role_id="vlilleBatchStarter",
+            role_id=self._settings.name("vlilleBatchStarter", "_"),
             title="Start the vlille batch",
             description="Instantiate workflow templates, without the cluster's own permissions",
             permissions=["dataproc.workflowTemplates.instantiate"],

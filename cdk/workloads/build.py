@@ -35,7 +35,7 @@ class Build(Construct):
         self.repository = ArtifactRegistryRepository(
             self,
             "repository",
-            repository_id="vlille",
+            repository_id=settings.name("vlille"),
             location=settings.region,
             format="DOCKER",
             description="Images of the collector, the copier and the dashboard",
@@ -104,7 +104,7 @@ class Build(Construct):
         The tag is the archive's digest, so unchanged source is neither built nor deployed anew.
         """
         settings = self._settings
-        image = f"{settings.region}-docker.pkg.dev/{settings.project}/vlille/{name}:{sha256[:16]}"
+        image = f"{settings.region}-docker.pkg.dev/{settings.project}/{settings.name('vlille')}/{name}:{sha256[:16]}"
         script = TerraformAsset(
             self,
             f"{name}_script",

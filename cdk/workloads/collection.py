@@ -60,12 +60,12 @@ class Collection(Construct):
     ) -> None:
         super().__init__(scope, "collection")
         self._settings = settings
-        self.topic = PubsubTopic(self, "topic", name="collect")
-        self.dead_topic = PubsubTopic(self, "dead_topic", name="collect-dead")
+        self.topic = PubsubTopic(self, "topic", name=settings.name("collect"))
+        self.dead_topic = PubsubTopic(self, "dead_topic", name=settings.name("collect-dead"))
         self.dead_letters = PubsubSubscription(
             self,
             "dead_letters",
-            name="collect-dead",
+            name=settings.name("collect-dead"),
             topic=self.dead_topic.id,
             message_retention_duration=f"{settings.messages.dead_letter_days * DAY_SECONDS}s",
             expiration_policy=PubsubSubscriptionExpirationPolicy(ttl=NEVER),
@@ -75,7 +75,7 @@ class Collection(Construct):
         self.function = Cloudfunctions2Function(
             self,
             "function",
-            name="collector",
+            name=settings.name("collector"),
             location=settings.region,
             description=f"Each minute: store one response of {feed.name} and load its rows",
             build_config=build_config(settings, identities, storage, build, source),
@@ -192,7 +192,7 @@ class Collection(Construct):
         subscription = push_subscription(
             self,
             "push",
-            name="collect-push",
+            name=self._settings.name("collect-push"),
             topic=self.topic,
             dead_letter_topic=self.dead_topic.id,
             push_endpoint=uri,

@@ -74,7 +74,7 @@ class Dashboard(Construct):
         self.service = CloudRunV2Service(
             self,
             "service",
-            name="dashboard",
+            name=settings.name("dashboard"),
             location=settings.region,
             description="A live map of the stations and their history; reads the dataset of views",
             deletion_protection=False,

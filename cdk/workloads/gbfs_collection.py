@@ -36,7 +36,6 @@ from feed import secret_variable_name
 from gbfs.catalogue.registry import CATALOGUE_URL
 from gbfs.collection.systems import list_secrets
 
-NAME = "gbfs-collect"
 # Tables that the function loads into; the batch makes the changes.
 LOADED = ("station_status", "polls", "systems", "station_information")
 
@@ -58,12 +57,12 @@ class GbfsCollection(Construct):
     ) -> None:
         super().__init__(scope, "gbfs")
         self._settings, self._gbfs = settings, gbfs
-        self.topic = PubsubTopic(self, "topic", name=NAME)
-        self.dead_topic = PubsubTopic(self, "dead_topic", name=f"{NAME}-dead")
+        self.topic = PubsubTopic(self, "topic", name=settings.name("gbfs-collect"))
+        self.dead_topic = PubsubTopic(self, "dead_topic", name=settings.name("gbfs-collect-dead"))
         self.dead_letters = PubsubSubscription(
             self,
             "dead_letters",
-            name=f"{NAME}-dead",
+            name=settings.name("gbfs-collect-dead"),
             topic=self.dead_topic.id,
             message_retention_duration=f"{settings.messages.dead_letter_days * DAY_SECONDS}s",
             expiration_policy=PubsubSubscriptionExpirationPolicy(ttl=NEVER),
@@ -88,7 +87,7 @@ class GbfsCollection(Construct):
             CloudSchedulerJob(
                 self,
                 task,
-                name=f"gbfs-{task}",
+                name=settings.name(f"gbfs-{task}"),
                 region=settings.region,
                 description=description,
                 schedule=schedule,
@@ -113,7 +112,7 @@ class GbfsCollection(Construct):
         return Cloudfunctions2Function(
             self,
             "function",
-            name="gbfs-collector",
+            name=settings.name("gbfs-collector"),
             location=settings.region,
             description="Each minute and shard: responses of GBFS systems into one pack, and rows into BigQuery",
             build_config=build_config(settings, identities, storage, build, source),
@@ -215,7 +214,7 @@ class GbfsCollection(Construct):
             subscription = push_subscription(
                 self,
                 f"push_{shard}",
-                name=f"{NAME}-{shard}",
+                name=f"{self._settings.name('gbfs-collect')}-{shard}",
                 topic=self.topic,
                 dead_letter_topic=self.dead_topic.id,
                 push_endpoint=f"{uri}/shards/{shard}",

@@ -30,7 +30,7 @@ from local.errors import LocalError
 FOLDER = "bigquery"
 COPY_ATTEMPTS = 5  # while the catalog is being written
 BATCH_ROWS = 50_000
-VIEWS = "vlille_views"  # the default dataset of table names
+VIEWS = "vlille_views"  # the dataset of views; in a shared project, its name has the environment behind it
 
 
 class QueryError(LocalError):
@@ -46,6 +46,7 @@ class Warehouse:
 
     project: str
     connection: duckdb.DuckDBPyConnection = field(repr=False)
+    views: str = VIEWS  # the default dataset of table names
 
     def query(self, sql: str) -> tuple[list[str], Iterator[tuple[str | None, ...]]]:
         """Return the column names and the rows of a GoogleSQL query, each value as a text or None."""
@@ -76,7 +77,7 @@ class Warehouse:
             trees = parse(sql)
             if len(trees) != 1 or not isinstance(trees[0], exp.Query):
                 raise QueryError("the data is read-only: expected one query, SELECT or WITH")
-            statement, values = translate(trees[0], Context(self.project, VIEWS))
+            statement, values = translate(trees[0], Context(self.project, self.views))
         except BigQueryError as error:
             raise QueryError(str(error.message)) from error
         return statement, values
@@ -86,7 +87,7 @@ class Warehouse:
         try:
             yield
         except duckdb.Error as error:
-            translated = from_duckdb(error, Context(self.project, VIEWS), parse(sql)[0])
+            translated = from_duckdb(error, Context(self.project, self.views), parse(sql)[0])
             raise QueryError(str(translated.message)) from error
 
 
@@ -113,9 +114,17 @@ def open_warehouse(folder: Path, cache: Path) -> Iterator[Warehouse]:
                     f"(READ_ONLY, DATA_PATH '{data}', OVERRIDE_DATA_PATH true)"
                 )
                 database._attached.add(catalog.stem)
-            yield Warehouse(catalogs[0].stem, connection)
+            yield Warehouse(catalogs[0].stem, connection, _find_views_dataset(connection, catalogs[0].stem))
         finally:
             connection.close()
+
+
+def _find_views_dataset(connection: duckdb.DuckDBPyConnection, project: str) -> str:
+    rows = connection.execute(
+        "SELECT schema_name FROM duckdb_schemas() WHERE database_name = $1 AND starts_with(schema_name, $2)",
+        [project, VIEWS],
+    ).fetchall()
+    return str(rows[0][0]) if rows else VIEWS
 
 
 def _connect() -> duckdb.DuckDBPyConnection:

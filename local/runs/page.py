@@ -17,7 +17,7 @@ from local.runs.local_run import LocalRun
 from local.service_router.ingress import Ingress
 from local.workloads.workloads import Workloads
 
-SERVICE = "service dashboard"
+SERVICE = "service dashboard"  # in a shared project, the name has the environment behind it
 FOLDER = "page"
 TIMEOUT_S = 60
 FILES = ("stations.json", "now.json", "status.json", "week.bin")
@@ -28,7 +28,8 @@ def page_url(run: LocalRun) -> str | None:
 
     The service's own URL requires an identity token and a role, as in Google Cloud.
     """
-    url = run.environment.service(Workloads).urls.get(SERVICE)
+    urls = run.environment.service(Workloads).urls
+    url = next((url for name, url in urls.items() if name.startswith(SERVICE)), None)
     return None if url is None else f"{run.environment.service(Ingress).open_user_proxy(url)}/"
 
 

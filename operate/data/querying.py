@@ -21,7 +21,6 @@ from operate.cloud import Cloud, find_connection_error
 from operate.data.prompt import QueryFailedError, QueryResult
 from operate.errors import OperateError
 
-VIEWS = "vlille_views"
 MOST_BYTES = 10 * 2**30  # billed by one query, six cents
 DOLLARS_A_TIB = 6.25
 FORMATS = ("parquet", "csv")
@@ -33,7 +32,7 @@ class BigQueryDatabase:
 
     def __init__(self, cloud: Cloud, settings: Settings) -> None:
         config = bigquery.QueryJobConfig(
-            default_dataset=f"{settings.project}.{VIEWS}",
+            default_dataset=f"{settings.project}.{settings.views_dataset_id}",
             maximum_bytes_billed=MOST_BYTES,
             labels={"app": "vlille", "workload": "sql"},
         )
@@ -44,7 +43,7 @@ class BigQueryDatabase:
             default_query_job_config=config,
             client_options={"api_endpoint": cloud.endpoints.big_query.removesuffix("/bigquery/v2/")},
         )
-        self._datasets = (VIEWS, settings.dataset)
+        self._datasets = (settings.views_dataset_id, settings.dataset)
 
     def run_query(self, sql: str) -> QueryResult:
         """Run a query. Raises QueryFailedError, and UnreachableError where BigQuery does not respond."""
@@ -126,7 +125,7 @@ def build_day_query(day: date, zone: ZoneInfo) -> str:
         for each in (day, day + timedelta(days=1))
     )
     return (
-        f"SELECT * FROM {VIEWS}.availability WHERE collected_at >= TIMESTAMP '{start}' "  # noqa: S608 - a date's digits
+        f"SELECT * FROM availability WHERE collected_at >= TIMESTAMP '{start}' "  # noqa: S608 - a date's digits
         f"AND collected_at < TIMESTAMP '{end}' ORDER BY collected_at, station_id"
     )
 

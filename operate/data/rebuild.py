@@ -67,7 +67,9 @@ class BatchRebuild:
         templates = f"{root}projects/{settings.project}/regions/{settings.region}/workflowTemplates"
         try:
             with when_stopped(f"the rebuild of {what} may have begun; run this again to wait for it"):
-                once = customize_template(self.cloud.call("GET", f"{templates}/{TEMPLATE}"), options)
+                once = customize_template(
+                    self.cloud.call("GET", f"{templates}/{settings.name(TEMPLATE)}"), options
+                )
                 parameters = {"requestId": derive_request_id(once, files)}
                 return self.cloud.call("POST", f"{templates}:instantiateInline", params=parameters, json=once)
         except ApiError as error:

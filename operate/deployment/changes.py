@@ -66,9 +66,9 @@ def _explain_other_environment(settings: Settings, other: str) -> str:
     bucket, name = settings.bucket("tfstate"), settings.environment
     former = other.removeprefix("vlille-").removesuffix("-bootstrap")
     return (
-        f"{settings.project} already holds {other}, whose state is gs://{bucket}/{other}/: a project holds one "
-        "environment, as the resources of each have the same names. Nothing was touched.\n"
-        f"To deploy {name} beside it, set another project in environments/{name}.toml. If environments/{former}.toml "
-        f"was renamed to {name}.toml, rename it back, or run `make destroy ENV={former}` and `make unbootstrap "
-        f"ENV={former}` before you rename it"
+        f"{settings.project} already holds {other}, whose state is gs://{bucket}/{other}/: without "
+        "shared_project, the resources of both have the same names. Nothing was touched.\n"
+        f"To deploy {name} beside it, set another project or shared_project = true in environments/{name}.toml. If "
+        f"environments/{former}.toml was renamed to {name}.toml, rename it back, or run `make destroy ENV={former}` "
+        f"and `make unbootstrap ENV={former}` before you rename it"
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cdk.settings import Settings
+from cdk.settings import WORKLOADS, Settings
 from operate.cloud import ApiError, Cloud, CredentialsError, iterate_pages
 from operate.deployment.adoption import Existing, find_existing
 from operate.errors import OperateError
@@ -20,7 +20,6 @@ OF_FUNCTIONS = re.compile(r"gcf-v2-(sources|uploads)-")  # Cloud Functions' own,
 IMAGES_OF_FUNCTIONS = "gcf-artifacts"
 OWN_REPOSITORY = "vlille"
 CLUSTER = "vlille-batch"
-OF_CI = "vlille-ci-"
 
 
 @dataclass(frozen=True)
@@ -212,35 +211,57 @@ def _list_buckets(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource
             yield OrphanedResource("bucket", each["name"], is_declared=False)
 
 
+def is_own_account(email: str, settings: Settings) -> bool:
+    """Return whether a service account is the environment's, or of a workload that it had in a former version.
+
+    CI's accounts, and those of other environments in the project, have more words behind a workload's name.
+    """
+    name, _, domain = email.partition("@")
+    if domain != f"{settings.project}.iam.gserviceaccount.com":
+        return False
+    if name in {settings.name(f"vlille-{workload}") for workload in WORKLOADS}:
+        return True
+    others = tuple(f"vlille-{word}-" for word in (*WORKLOADS, "ci"))
+    return not settings.shared_project and name.startswith("vlille-") and not name.startswith(others)
+
+
+def is_of_cluster(name: str, settings: Settings) -> bool:
+    """Return whether a cluster, or a disk of one, is the environment's: Dataproc adds letters, and `-m` or `-w-0`."""
+    cluster = re.escape(settings.name(CLUSTER))
+    return re.fullmatch(rf"{cluster}(-[a-z0-9]+)?(-(m|s?w)(-[a-z0-9]+)?)?", name) is not None
+
+
 def _list_service_accounts(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource]:
     url = f"{cloud.endpoints.iam}projects/{settings.project}/serviceAccounts"
     for each in iterate_pages(cloud, url, "accounts"):
-        if each["email"].startswith("vlille-") and not each["email"].startswith(OF_CI):
+        if is_own_account(each["email"], settings):
             yield OrphanedResource("service account", each["email"])
 
 
 def _list_grants(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource]:
     """Yield project roles of the environment's service accounts, deleted accounts included."""
-    account = re.compile(
-        rf"(?:deleted:)?serviceAccount:vlille-(?!ci-)[a-z0-9-]+@{re.escape(settings.project)}\.iam\.gserviceaccount\.com"
-    )
     url = f"{cloud.endpoints.resource_manager}projects/{settings.project}:getIamPolicy"
     policy = cloud.call("POST", url, json={"options": {"requestedPolicyVersion": 3}})
     for binding in policy.get("bindings", []):
         for member in binding.get("members", []):
-            if account.match(member):
+            email = re.match(r"(?:deleted:)?serviceAccount:([^?]+)", member)
+            if email and is_own_account(email[1], settings):
                 yield OrphanedResource("grant", f"--role={binding['role']} --member='{member}'")
 
 
 def _list_repositories(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource]:
-    parent = f"projects/{settings.project}/locations/{settings.region}/repositories"
+    parent, own = (
+        f"projects/{settings.project}/locations/{settings.region}/repositories",
+        settings.name(OWN_REPOSITORY),
+    )
     for each in iterate_pages(cloud, f"{cloud.endpoints.artifact_registry}{parent}", "repositories"):
         name = _last_segment(each["name"])
-        if name in (OWN_REPOSITORY, IMAGES_OF_FUNCTIONS):
+        if name in (own, IMAGES_OF_FUNCTIONS):
             url = f"{cloud.endpoints.artifact_registry}{parent}/{name}/dockerImages"
             count = sum(1 for _ in iterate_pages(cloud, url, "dockerImages"))
-            is_own = name == OWN_REPOSITORY
-            yield OrphanedResource("repository", name, settings.region, f"{count} images", is_declared=is_own)
+            yield OrphanedResource(
+                "repository", name, settings.region, f"{count} images", is_declared=name == own
+            )
 
 
 def _list_disks(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource]:
@@ -251,7 +272,7 @@ def _list_disks(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource]:
         page = cloud.call("GET", url, params=parameters)
         for zone, inside in page.get("items", {}).items():
             for disk in inside.get("disks", []):
-                if disk["name"].startswith(CLUSTER):
+                if is_of_cluster(disk["name"], settings):
                     size = f"{disk.get('sizeGb', '?')} GB"
                     yield OrphanedResource("disk", disk["name"], _last_segment(zone), size, is_declared=False)
         if not (token := page.get("nextPageToken")):
@@ -262,7 +283,7 @@ def _list_disks(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource]:
 def _list_clusters(cloud: Cloud, settings: Settings) -> Iterator[OrphanedResource]:
     url = f"{cloud.endpoints.dataproc}projects/{settings.project}/regions/{settings.region}/clusters"
     for each in iterate_pages(cloud, url, "clusters"):
-        if each["clusterName"].startswith(CLUSTER):
+        if is_of_cluster(each["clusterName"], settings):
             yield OrphanedResource("cluster", each["clusterName"], settings.region, is_declared=False)
 
 

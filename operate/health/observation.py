@@ -213,10 +213,11 @@ def query_rows(cloud: Cloud, settings: Settings, sql: str) -> list[list[Any]]:
 
 def _count_dead_letters(cloud: Cloud, settings: Settings, now: datetime) -> int | None:
     """Return the undelivered messages from Monitoring's newest point: a pull would lease them."""
-    subscription = f"projects/{settings.project}/subscriptions/{DEAD_LETTERS}"
+    dead_letters = settings.name(DEAD_LETTERS)
+    subscription = f"projects/{settings.project}/subscriptions/{dead_letters}"
     cloud.call("GET", f"{cloud.endpoints.pubsub}{subscription}")  # of one that is gone there are points still
     try_query = {
-        "filter": f'metric.type="{UNDELIVERED}" AND resource.labels.subscription_id="{DEAD_LETTERS}"',
+        "filter": f'metric.type="{UNDELIVERED}" AND resource.labels.subscription_id="{dead_letters}"',
         "interval.startTime": (now - METRIC_WINDOW).isoformat(),
         "interval.endTime": now.isoformat(),
     }

@@ -41,7 +41,7 @@ def judge_environment(facts: Facts, settings: Settings, target: Target, now: dat
         _judge_rows(facts, settings, target, now),
         _judge_minutes(facts, target),
         _judge_load_jobs(facts, settings, target),
-        _judge_dead_letters(facts, target),
+        _judge_dead_letters(facts, settings, target),
         *_judge_jobs(facts, target, now),
         _judge_batch(facts, settings, target, now),
     ]
@@ -145,7 +145,7 @@ def _allowed_wait_minutes(settings: Settings, now: datetime) -> int:
     return SWEEPS * _count_minutes(next(fires) - first) + settings.alerts.silent_minutes
 
 
-def _judge_dead_letters(facts: Facts, target: Target) -> CheckResult:
+def _judge_dead_letters(facts: Facts, settings: Settings, target: Target) -> CheckResult:
     found = facts.dead_letters
     if isinstance(found, Unavailable):
         return CheckResult("dead letters", found.reason, wrong=True)
@@ -155,8 +155,8 @@ def _judge_dead_letters(facts: Facts, target: Target) -> CheckResult:
         return CheckResult("dead letters", "none")
     return CheckResult(
         "dead letters",
-        f"{found} wait in {DEAD_LETTERS}: {target.format_command('logs', 'collect')} says why; once it is fixed,  "
-        "publish them to the topic collect again",
+        f"{found} wait in {settings.name(DEAD_LETTERS)}: {target.format_command('logs', 'collect')} says why; once it "
+        f"is fixed, publish them to the topic {settings.name('collect')} again",
         wrong=True,
     )
 

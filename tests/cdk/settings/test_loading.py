@@ -16,6 +16,8 @@ from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.unit
 
+SHARED = f"shared_project = true\n{DEV}"
+
 
 def test_the_projects_environments() -> None:
     environments = load_environments(ENVIRONMENTS, FEEDS)
@@ -42,9 +44,23 @@ def test_two_environments_with_one_project(tmp_path: Path) -> None:
         with pytest.raises(SettingsError) as caught:
             load_environments(tmp_path, FEEDS, only=only)
         assert str(caught.value) == (
-            f"{tmp_path / 'next.toml'}: project: found 'vlille-dev', accepted: a project of its own: "
-            "dev has this one"
+            f"{tmp_path / 'next.toml'}: project: found 'vlille-dev', accepted: a project of its own, because dev has "
+            "this one; or shared_project = true, which puts 'next' into the names of all resources"
         )
+    for name in ("next", "other"):
+        (tmp_path / f"{name}.toml").write_text(SHARED, "utf-8")
+    assert list(load_environments(tmp_path, FEEDS)) == ["dev", "next", "other"]
+
+
+@pytest.mark.parametrize("name", ["twelvelettrs", "views", "dead"])
+def test_an_environment_whose_name_cannot_be_in_names(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.toml").write_text(DEV, "utf-8")
+    assert list(load_environments(tmp_path, FEEDS)) == [name]
+    (tmp_path / f"{name}.toml").write_text(SHARED, "utf-8")
+    with pytest.raises(
+        SettingsError, match=r"shared_project: found True, accepted: a file name of at most 11"
+    ):
+        load_environments(tmp_path, FEEDS)
 
 
 def test_no_environment(tmp_path: Path) -> None:

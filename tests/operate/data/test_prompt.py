@@ -136,5 +136,5 @@ def test_only_a_pipe_ends_with_the_status_of_its_queries(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: interactive))
     monkeypatch.setattr(prompt, "run_prompt", lambda *_: 1)
-    settings = SimpleNamespace(environment="dev", dataset="vlille")
+    settings = SimpleNamespace(environment="dev", dataset="vlille", views_dataset_id="vlille_views")
     assert QUERY_COMMANDS["sql"](None, settings, None) == status  # type: ignore[arg-type]

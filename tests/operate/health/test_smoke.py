@@ -165,7 +165,7 @@ AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tr
         (
             {"dead_letters": 3},
             {
-                "dead letters": "3 wait in collect-dead: `make logs JOB=collect ENV=dev` says why; once it is fixed,  "
+                "dead letters": "3 wait in collect-dead: `make logs JOB=collect ENV=dev` says why; once it is fixed, "
                 "publish them to the topic collect again"
             },
         ),
