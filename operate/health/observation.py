@@ -37,7 +37,9 @@ class Landing:
 
     oldest: datetime | None = None
     newest: datetime | None = None
-    moved_to: str | None = None  # where the API of the newest response says that it is from now on
+    # Of the newest response: the address that the API redirects to permanently, and a GBFS version unlike the sample's.
+    moved_to: str | None = None
+    gbfs_version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,11 +112,13 @@ def observe_environment(cloud: Cloud, settings: Settings, target: Target, now: d
 
 
 def _observe_landing(cloud: Cloud, settings: Settings, archived: frozenset[datetime]) -> Landing:
-    moved = _list_ticks(cloud, settings.bucket("landing"), f"{settings.feed}/")
-    if not moved:
+    landed = _list_ticks(cloud, settings.bucket("landing"), f"{settings.feed}/")
+    if not landed:
         return Landing()
-    newest = max(moved)
-    return Landing(min(moved.keys() - archived, default=None), newest, moved[newest])
+    newest = max(landed)
+    metadata = landed[newest]
+    oldest = min(landed.keys() - archived, default=None)
+    return Landing(oldest, newest, metadata.get("moved_to"), metadata.get("gbfs_version"))
 
 
 def _list_archived_ticks(cloud: Cloud, settings: Settings, now: datetime) -> frozenset[datetime]:
@@ -126,14 +130,14 @@ def _list_archived_ticks(cloud: Cloud, settings: Settings, now: datetime) -> fro
     )
 
 
-def _list_ticks(cloud: Cloud, bucket: str, prefix: str) -> dict[datetime, str | None]:
-    """Return the ticks of the stored responses, each with the address that its API permanently redirected to."""
+def _list_ticks(cloud: Cloud, bucket: str, prefix: str) -> dict[datetime, dict[str, str]]:
+    """Return the ticks of the stored responses, each with what the collector has noted about its API."""
     url = f"{cloud.endpoints.storage}b/{bucket}/o"
-    found: dict[datetime, str | None] = {}
-    fields = "items(name,metadata/moved_to),nextPageToken"
+    found: dict[datetime, dict[str, str]] = {}
+    fields = "items(name,metadata/moved_to,metadata/gbfs_version),nextPageToken"
     for item in iterate_pages(cloud, url, "items", prefix=prefix, fields=fields):
         with suppress(ValueError):  # not an object of the collector
-            found[parse_object_name(item["name"])[1]] = (item.get("metadata") or {}).get("moved_to")
+            found[parse_object_name(item["name"])[1]] = item.get("metadata") or {}
     return found
 
 

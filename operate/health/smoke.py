@@ -59,10 +59,15 @@ def _judge_objects(facts: Facts, settings: Settings, target: Target, now: dateti
 
 
 def _judge_address(facts: Facts, settings: Settings, target: Target) -> Iterator[CheckResult]:
-    """Yield a failed result if the API redirects permanently: the redirect may end at any time."""
-    if isinstance(facts.landing, Landing) and (address := facts.landing.moved_to):
+    """Yield a failed result if the API redirects permanently (the redirect may end at any time) or changed its version."""
+    if not isinstance(facts.landing, Landing):
+        return
+    if address := facts.landing.moved_to:
         remedy = f"change url in sources/{settings.feed}, then {target.format_command('deploy')}"
         yield CheckResult("address", f"the API has moved to {address}: {remedy}", wrong=True)
+    if version := facts.landing.gbfs_version:
+        remedy = f"adapt sources/{settings.feed} with a new sample, then {target.format_command('deploy')}"
+        yield CheckResult("version", f"the API has changed to {version}: {remedy}", wrong=True)
 
 
 def _judge_rows(facts: Facts, settings: Settings, target: Target, now: datetime) -> CheckResult:

@@ -21,6 +21,7 @@ from collector.retry_after import check_wait_note, create_wait_notes
 from collector.settings import Settings
 from collector.station_state import LastState
 from feed import (
+    VERSION_CHANGED,
     DecompressionError,
     Feed,
     Outcome,
@@ -120,7 +121,9 @@ def _fetch_response(settings: Settings, feed: Feed, services: Services, tick: da
         store_rejected_response(*bucket, feed.name, tick, fetched.rejected)
     state = services.memory.state.update(*bucket, feed, tick, fetched.outcome)
     response = fetched.response
-    return replace(response, metadata=response.metadata | (state.metadata if state else {}))
+    versions = [drift.found for drift in fetched.outcome.drifts if drift.kind == VERSION_CHANGED]
+    noted = {"gbfs_version": services.redact(versions[0])} if versions else {}
+    return replace(response, metadata=response.metadata | noted | (state.metadata if state else {}))
 
 
 def make_fetch_url(feed: Feed, services: Services) -> FetchUrl:

@@ -44,6 +44,7 @@ from feed.parsing.response_shape import (
 )
 from feed.quality.drift import SchemaDrift
 from feed.quality.freshness import count_frozen_minutes, count_stale_minutes, digest_state, find_newest_report
+from feed.quality.gbfs_version import VERSION_CHANGED, format_gbfs_version
 from feed.request.parameters import add_query, resolve_parameters, secret_variable_name
 from feed.request.redaction import redact_secrets
 from feed.source.api_options import is_private_address
@@ -58,6 +59,7 @@ from feed.values.errors import ConversionError
 __all__ = [
     "COLLECTED_AT",
     "IMPLAUSIBLE",
+    "VERSION_CHANGED",
     "ArrayShape",
     "Box",
     "Column",
@@ -98,6 +100,7 @@ __all__ = [
     "digest_state",
     "extract_report_times",
     "find_newest_report",
+    "format_gbfs_version",
     "has_all_records",
     "infer_response_shape",
     "is_private_address",

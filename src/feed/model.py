@@ -145,6 +145,8 @@ class Feed:
     headers: tuple[Parameter, ...] = ()
     total: FieldPath | None = None  # where a response has the total number of records
     encoding: str = ""  # of responses that are not UTF-8; "": the charset of the Content-Type
+    # The GBFS version of the sample, and of its joined document; "": it declares none; None: no GBFS document.
+    gbfs_versions: tuple[str | None, str | None] = (None, None)
     sample: bytes = field(default=b"", repr=False)
 
     @property

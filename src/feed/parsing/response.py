@@ -17,6 +17,7 @@ from feed.parsing.paging import Pages, split_pages
 from feed.parsing.response_format import MAX_RECORDS, ResponseFormatError
 from feed.paths import FieldPath, find_values, format_path
 from feed.quality.drift import SchemaDrift
+from feed.quality.gbfs_version import find_version_change
 from feed.values.description import describe_value
 from feed.values.errors import ConversionError
 from feed.values.scalars import to_integer
@@ -64,7 +65,11 @@ def read_response(feed: Feed, body: bytes, decode: Decode, charset: str = "") ->
         raise make_response_fault(
             "too_many", location, f"more than {MAX_RECORDS} records", f"at most {MAX_RECORDS}"
         )
-    drifts = (*drifts, *_find_missing_records(feed, pages, len(records)))
+    drifts = (
+        *drifts,
+        *_find_missing_records(feed, pages, len(records)),
+        *_find_version_changes(feed, pages.documents[0] if pages.documents else None, other),
+    )
     if feed.join is None:
         return ResponseRecords(records, drifts)
     joined = join_records(feed.join, records, other, MAX_RECORDS)
@@ -79,6 +84,13 @@ def add_response_fields(records: list[Any], document: Any, path: FieldPath) -> l
         return records
     other_fields = {key: value for key, value in document.items() if key not in path[:1]}
     return [{**record, ROOT: other_fields} if type(record) is dict else record for record in records]
+
+
+def _find_version_changes(feed: Feed, document: Any, other: Any) -> Iterator[SchemaDrift]:
+    first, joined = feed.gbfs_versions
+    for field, version, found in (("version", first, document), ("joined.version", joined, other)):
+        if (drift := find_version_change(feed.name, field, version, found)) is not None:
+            yield drift
 
 
 def _make_unmatched_drift(feed: Feed, join: Join, count: int) -> SchemaDrift:

@@ -39,10 +39,11 @@ Shape = ObjectShape | ArrayShape | Column | Ignored
 
 @dataclass(frozen=True)
 class ResponseShape:
-    """The keys that lead to the records, the shape of a record, and the most records."""
+    """The keys that lead to the records, the shape of a record, the GBFS version, and the most records."""
 
     records: tuple[str, ...]
     record: ObjectShape
+    gbfs_version: str | None = None  # that the document must declare, as `Feed.gbfs_versions`
     max_records: int = MAX_RECORDS
 
 
@@ -73,7 +74,7 @@ def infer_response_shape(feed: Feed) -> ResponseShape | None:
         return None
     if any(not isinstance(_get_shape(record, path), ObjectShape) for path in known):
         return None
-    return ResponseShape(records, record)
+    return ResponseShape(records, record, feed.gbfs_versions[0])
 
 
 def _get_shape(shape: Shape | None, path: FieldPath) -> Shape | None:

@@ -23,7 +23,7 @@ MAX_NAME = 300
 class SchemaDrift:
     """One difference between a response and the sample; its rows are loaded nevertheless."""
 
-    kind: str  # unknown_field, missing_field or type_changed
+    kind: str  # such as unknown_field, missing_field or type_changed
     field: str
     found: str
     expected: str

@@ -35,7 +35,7 @@ from feed.source.column_roles import (
 from feed.source.column_rules import apply_column_rules
 from feed.source.inference import SAMPLE, ColumnOptions, infer_columns
 from feed.source.references import check_references, check_sample
-from feed.source.sample import SOURCE, decode_sample, read_sample_records
+from feed.source.sample import SOURCE, decode_sample, read_gbfs_versions, read_sample_records
 from feed.source.toml_table import Table, suggest
 
 # The keys of source.toml; docs/schemas/source.json is generated from them.
@@ -145,6 +145,7 @@ def _build_feed(source: Table, sample: bytes) -> tuple[Feed, ColumnOptions, list
         frozen_minutes=source.number("frozen_minutes", _default_frozen_minutes(common), 60 * 24 * 366),
         empty_is_ok=source.choice("empty", ("error", "ok"), "error") == "ok",
         sample=sample,
+        gbfs_versions=read_gbfs_versions(sample, join),
     )
     return replace(feed, box=read_bounding_box(source, feed)), layout, records
 

@@ -8,6 +8,7 @@ from feed.parsing.join import Join, join_records, split_response
 from feed.parsing.json_decoding import decode_utf8
 from feed.parsing.response_format import MAX_RECORDS, ResponseFormat, ResponseFormatError, infer_csv_types
 from feed.paths import FieldPath, find_values, format_path
+from feed.quality.gbfs_version import read_gbfs_version
 from feed.source.inference import SAMPLE
 from feed.source.toml_table import Table, suggest
 from feed.values.description import describe_value
@@ -60,11 +61,21 @@ def read_sample_records(
 
 def decode_sample(sample: bytes, join: Join | None) -> Any:
     """Return the document that contains the records; None if it is not JSON."""
+    return _decode_documents(sample, join)[0]
+
+
+def read_gbfs_versions(sample: bytes, join: Join | None) -> tuple[str | None, str | None]:
+    """Return the GBFS version of the sample's document and of the joined one, as `read_gbfs_version`."""
+    document, other = _decode_documents(sample, join)
+    return read_gbfs_version(document), read_gbfs_version(other)
+
+
+def _decode_documents(sample: bytes, join: Join | None) -> tuple[Any, Any]:
     try:
         document = decode_utf8(convert_to_utf8(sample))
     except ValueError:
-        return None
-    return split_response(document)[0] if join else document
+        return None, None
+    return split_response(document) if join else (document, None)
 
 
 def _make_no_records_error(

@@ -25,6 +25,7 @@ from feed import (
     Shape,
     check_depth,
     decompress,
+    format_gbfs_version,
     infer_response_shape,
     station_schema,
 )
@@ -89,6 +90,10 @@ class _ValueReader:
     def read_values(self, body: bytes) -> Values:
         """Return the values by column. Raises UnexpectedShapeError, or msgspec's errors."""
         records = self.decode(body)
+        if self.shape.gbfs_version is not None:
+            version = None if records.version is UNSET else records.version
+            if format_gbfs_version(version) != self.shape.gbfs_version:
+                raise UnexpectedShapeError
         for _ in self.shape.records:
             records = records.f0
         if not 0 < len(records) <= self.shape.max_records:
@@ -215,8 +220,11 @@ def _make_value_reader(shape: ResponseShape, feed: Feed, types: Sequence[Any]) -
     """Return a reader that decodes the values of each column to its type in `types`."""
     record_type, record = _compile_shape(shape.record, feed, types)
     response_type: Any = list[record_type]  # type: ignore[valid-type]  # generated above
-    for key in reversed(shape.records):
-        response_type = msgspec.defstruct("Response", [("f0", response_type)], rename={"f0": key}, gc=False)
+    for depth, key in reversed(list(enumerate(shape.records))):
+        members: list[Any] = [("f0", response_type)]
+        if depth == 0 and shape.gbfs_version is not None:
+            members.append(("version", str | int | float | UnsetType | None, UNSET))
+        response_type = msgspec.defstruct("Response", members, rename={"f0": key}, gc=False)
     return _ValueReader(shape, msgspec.json.Decoder(response_type).decode, record)
 
 

@@ -167,6 +167,34 @@ def test_numbers_are_ids_of_text_the_quick_way(tmp_path: Path) -> None:
         assert rows(feed, body) is None
 
 
+@pytest.mark.parametrize(
+    ("declared", "found", "is_quick"),
+    [
+        ('"version": "2.3", ', '"version": "2.3", ', True),
+        ('"version": "2.3", ', '"version": 2.3, ', True),
+        ('"version": "2.3", ', '"version": "3.0", ', False),
+        ('"version": "2.3", ', '"version": null, ', False),
+        ('"version": "2.3", ', "", False),
+        ("", "", True),
+        ("", '"version": "2.3", ', False),
+        ("", '"version": [1], ', False),
+    ],
+)
+def test_another_gbfs_version_is_left_to_parse(
+    tmp_path: Path, declared: str, found: str, is_quick: bool
+) -> None:
+    folder = tmp_path / "gbfs"
+    folder.mkdir()
+    (folder / "source.toml").write_text('url = "https://example.org"\nrecords = "data.stations"\n')
+    body = '{%s"last_updated": 1, "ttl": 0, "data": {"stations": [{"n": 1}]}}'
+    (folder / "sample.json").write_text(body % declared)
+    feed = load_feed(folder)
+    for _ in range(2):  # the second response is decoded by its differences from the first one
+        response = (body % found).encode()
+        assert rows(feed, response) == parsed(feed, response)
+        assert (rows(feed, response) is not None) is is_quick
+
+
 def test_a_field_that_all_records_lack_is_left_to_parse() -> None:
     """Schema drift must be reported."""
     records = json.loads(json.dumps(SAMPLE["records"]))
