@@ -52,13 +52,34 @@ def test_no_other_edit_deletes_data(environment: str) -> None:
     assert [key for key, planned in PLANNED["prod"].items() if "error" in planned] == [REFUSED]
 
 
+def read_rows() -> list[list[str]]:
+    """Return the cells of each row of the table of edits."""
+    text = (ROOT / "docs" / "deploy.md").read_text("utf-8").split("## Editing the settings")[1]
+    return [
+        [cell.strip() for cell in row.split("|")[1:-1]] for row in text.splitlines() if row.startswith("| `")
+    ]
+
+
+def test_every_setting_has_a_row_in_the_table_of_edits() -> None:
+    patterns = [
+        re.escape(key).replace(r"\*", ".*")
+        for cells in read_rows()
+        for key in re.findall(r"`([\w.*]+)`", cells[0])
+    ]
+    missing = [
+        key
+        for key in keys_of(settings.EnvironmentFile)
+        if not any(re.fullmatch(pattern, key) for pattern in patterns)
+    ]
+    assert missing == [], (
+        "docs/deploy.md, Editing the settings: add what a deploy does after an edit of these"
+    )
+
+
 @pytest.mark.parametrize("environment", PLANNED)
 def test_the_table_of_edits_agrees_with_the_recorded_plans(environment: str) -> None:
     """Rows of docs/deploy.md that say "in place" replace nothing; the others replace what they name."""
-    text = (ROOT / "docs" / "deploy.md").read_text("utf-8").split("## Editing the settings")[1]
-    rows = [
-        [cell.strip() for cell in row.split("|")[1:-1]] for row in text.splitlines() if row.startswith("| `")
-    ]
+    rows = read_rows()
     in_place = {
         key
         for cells in rows
