@@ -28,6 +28,8 @@ os.environ["VLILLE_ENVIRONMENTS"] = str(ENVIRONMENTS)
 EXAMPLE = ROOT / "docs" / "examples" / "vlille_ods.json"
 # A recorded response; tests also use it if it exists beside the repository.
 RECORDED = ROOT.parent / "shared" / "data" / "vlille-realtime_ods-v1_2023-09-08T0836.json"
+RECORDED_DAY = RECORDED.with_name("vlille_2023-09-27_minutes.csv.gz")
+CATALOGUE = RECORDED.with_name("gbfs-systems_2026-07-21.csv")
 CASES = ROOT.parent / "shared" / "cases"
 HAS_CASES = (CASES / "feed-trailing").is_dir()
 PLANS = CASES / "plans"
@@ -35,6 +37,8 @@ HAS_PLANS = (PLANS / "EXPECTED.tsv").is_file()
 collect_ignore = [
     *([] if HAS_PLANS else ["review/test_shared_plans.py"]),
     *([] if HAS_CASES else ["spark/test_shared_cases.py"]),
+    *([] if CATALOGUE.exists() else ["gbfs/catalogue/test_published_catalogue.py"]),
+    *([] if RECORDED_DAY.exists() else ["gbfs/history/test_recorded_day.py"]),
 ]
 RESPONSES = {"generated": EXAMPLE, **({"recorded": RECORDED} if RECORDED.exists() else {})}
 
@@ -43,6 +47,8 @@ def pytest_report_header() -> str:
     """Report which inputs outside of the repository are used."""
     inputs = {
         "recorded response": RECORDED.exists(),
+        "recorded day": RECORDED_DAY.exists(),
+        "published catalogue": CATALOGUE.exists(),
         "shared responses": HAS_CASES,
         "shared plans": HAS_PLANS,
     }

@@ -2,7 +2,6 @@
 
 import csv
 import io
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,6 @@ from gbfs.catalogue.systems import find_system, fold_text, search_systems
 
 pytestmark = pytest.mark.unit
 
-ROOT = Path(__file__).parents[3]
-PUBLISHED = ROOT.parent / "shared" / "data" / "gbfs-systems_2026-07-21.csv"
 HEADER = (
     "Country Code,Name,Location,System ID,URL,Auto-Discovery URL,Supported Versions,Authentication Info URL,"
     "Authentication Type,Authentication Parameter Name"
@@ -112,37 +109,6 @@ def test_a_file_that_is_not_a_catalogue_is_refused(text: str) -> None:
         read_catalogue(text)
 
 
-def test_the_published_catalogue_loads() -> None:
-    if not PUBLISHED.exists():
-        pytest.skip(f"no catalogue at {PUBLISHED.relative_to(ROOT.parent)}")
-    found = read_catalogue(PUBLISHED.read_text("utf-8"))
-    assert found.rows == 1_520
-    assert [(refused.system_id, refused.reason) for refused in found.refused] == [
-        ("citiz_la_rochelle", "duplicate_id"),
-        ("ns_ov_fiets", "not_encrypted"),
-    ]
-    assert all(system.discovery_url.isascii() for system in found.systems)
-    assert len({system.country for system in found.systems}) == 48
-    assert sum(system.authentication is not None for system in found.systems) == 5
-    assert {system.system_id for system in found.systems} >= {"dott-bodø", "dott-łukow", "voi_V'Lônes"}
-    for system in found.systems:
-        assert find_system(found.systems, system.system_id) == system
-
-
-# --- finding --------------------------------------------------------------------------------------
-
-SYSTEMS = read_catalogue(
-    format_catalogue(
-        LILLE,
-        LILLE | {"System ID": "Paris", "Name": "Vélib' Metropole", "Location": "Paris"},
-        LILLE | {"System ID": "yego paris", "Name": "YEGO Paris", "Location": "Paris"},
-        LILLE | {"System ID": "dott-bodø", "Name": "Dott Bodø", "Location": "Bodø", "Country Code": "NO"},
-        LILLE | {"System ID": "bird-oslo", "Name": "Bird", "Location": "Oslo", "Country Code": "NO"},
-        LILLE | {"System ID": "voi-oslo", "Name": "Voi", "Location": "Oslo", "Country Code": "NO"},
-    )
-).systems
-
-
 @pytest.mark.parametrize(
     ("text", "folded"),
     [
@@ -162,6 +128,20 @@ def test_a_name_is_folded(text: str, folded: str) -> None:
 @given(st.text(max_size=20))
 def test_folding_is_idempotent(text: str) -> None:
     assert fold_text(fold_text(text)) == fold_text(text)
+
+
+# --- finding --------------------------------------------------------------------------------------
+
+SYSTEMS = read_catalogue(
+    format_catalogue(
+        LILLE,
+        LILLE | {"System ID": "Paris", "Name": "Vélib' Metropole", "Location": "Paris"},
+        LILLE | {"System ID": "yego paris", "Name": "YEGO Paris", "Location": "Paris"},
+        LILLE | {"System ID": "dott-bodø", "Name": "Dott Bodø", "Location": "Bodø", "Country Code": "NO"},
+        LILLE | {"System ID": "bird-oslo", "Name": "Bird", "Location": "Oslo", "Country Code": "NO"},
+        LILLE | {"System ID": "voi-oslo", "Name": "Voi", "Location": "Oslo", "Country Code": "NO"},
+    )
+).systems
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,9 @@
-"""Minutes converted to changes and back: literal cases, generated histories, and a real day."""
+"""Minutes converted to changes and back: literal cases and generated histories."""
 
-import csv
-import gzip
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,8 +22,6 @@ from gbfs.history.changes import (
 
 pytestmark = pytest.mark.unit
 
-ROOT = Path(__file__).parents[3]
-RECORDED = ROOT.parent / "shared" / "data" / "vlille_2023-09-27_minutes.csv.gz"
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
@@ -151,19 +146,3 @@ def test_only_candidates_are_compared() -> None:
 
 def test_ignored_columns_are_not_compared() -> None:
     assert select_compared_values({"bikes": 1, "last_reported": NOON}) == {"bikes": 1}
-
-
-def test_a_real_day_is_restored_from_a_thirtieth_of_the_rows() -> None:
-    if not RECORDED.exists():
-        pytest.skip(f"no recorded day at {RECORDED.relative_to(ROOT.parent)}")
-    day: dict[datetime, dict[str, dict[str, int]]] = {}
-    with gzip.open(RECORDED, "rt") as lines:
-        for row in csv.DictReader(lines):
-            tick = NOON.replace(hour=int(row["minute"][:2]), minute=int(row["minute"][2:]))
-            values = {"bikes": int(row["nb_velos_dispo"]), "docks": int(row["nb_places_dispo"])}
-            day.setdefault(tick, {})[row["station_id"]] = values
-    known = sorted(day.items())
-    changes = list(find_changes(known))
-    assert list(expand_changes(changes, [tick for tick, _ in known])) == known
-    rows = sum(len(stations) for _, stations in known)
-    assert (rows, len(changes)) == (386_997, 13_055)

@@ -1,19 +1,17 @@
 """`CITY=…`: the matching system, whether it can be reached, and the feed that is written for it."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from feed import load_feed
-from gbfs import CatalogueSystem, read_catalogue
+from gbfs import CatalogueSystem
 from gbfs.catalogue.built_in import BUILT_IN_SYSTEMS
-from gbfs.catalogue.registry import CATALOGUE_URL, update_registry
-from gbfs.feed_source import make_feed_name
+from gbfs.catalogue.registry import CATALOGUE_URL
 from local.errors import LocalError
 from local.feeds.city import prepare_city
-from tests.gbfs.catalogue.test_systems import LILLE, PUBLISHED, format_catalogue
+from tests.gbfs.catalogue.test_systems import LILLE, format_catalogue
 
 pytestmark = pytest.mark.unit
 
@@ -114,16 +112,3 @@ def test_a_system_without_stations_is_an_error(tmp_path: Path) -> None:
         LocalError, match=r"CITY=lille: v_lille publishes no station_status, only vehicle_status; name"
     ):
         prepare_city("lille", tmp_path, tmp_path / "cache", lambda _: discovery("free_bike_status"))
-
-
-def test_every_system_of_the_catalogue_can_be_collected(tmp_path: Path) -> None:
-    if not PUBLISHED.exists():
-        pytest.skip(f"no catalogue at {PUBLISHED.name}")
-    systems = read_catalogue(PUBLISHED.read_text("utf-8")).systems
-    cache = tmp_path / "cache"
-    update_registry(cache, datetime(2026, 7, 21, tzinfo=UTC), lambda _: PUBLISHED.read_bytes())
-    for system in systems[::10]:  # each means reading the catalogue anew
-        city = prepare_city(system.system_id, tmp_path / "gbfs", cache, offline)
-        assert city.system == system
-        assert load_feed(city.sources / city.feed).title.startswith(system.name)
-    assert len({make_feed_name(system.system_id) for system in systems}) == len(systems)
