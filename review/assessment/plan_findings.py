@@ -16,6 +16,8 @@ from review.data.actions import (
     import_finding,
 )
 from review.data.arguments import data_argument_findings
+from review.data.one_way import one_way_findings
+from review.data.switched_off import switched_off_findings
 from review.findings.finding import NO, YES, Finding, Kind, Severity, sort_key
 from review.findings.text import span
 from review.plan.context import Context
@@ -52,6 +54,8 @@ def _change_findings(change: Change, context: Context) -> Iterator[Finding]:
     yield from rendered
     found = [
         *data_argument_findings(change, context),
+        *one_way_findings(change, context),
+        *([] if rendered else switched_off_findings(change, context)),
         *code_findings(change, context),
         *exposure_findings(change, context),
     ]

@@ -25,7 +25,9 @@ DATA_ARGUMENTS = re.compile(
     r"\w*truncat\w*|\w*max_age\w*|\w*delete_after\w*|\w*cleanup\w*|eviction\w*|deletion_window\w*"
 )
 # Names of arguments that set a size: data may be lost if it shrinks.
-SIZE_ARGUMENTS = re.compile(r"\w*(?:size|capacity|memory|_gb|_gib|_tib|storage)\w*")
+SIZE_ARGUMENTS = re.compile(
+    r"\w*(?:size|capacity|memory|_gb|_gib|_tib|storage)\w*|\w*(?:node|shard|partition)_count"
+)
 ACCESS_TYPES = re.compile(
     r"_(?:iam|policy|role|member\w*|binding|grant|permissions?|access|acl|user|group|firewall|security_group\w*|"
     r"credentials?|keys?|token|collaborator|attachment)(?:_|$)"
@@ -64,9 +66,14 @@ def list_gaps(changes: tuple[Change, ...]) -> list[tuple[Change, Gaps]]:
 def summarize_gaps(found: list[tuple[Change, Gaps]], findings: Iterable[Finding] = ()) -> Unexamined:
     """Return what was not examined in all changes, and what `findings` mark as opaque."""
     parts = [{name for _, each in found for name in each[part]} for part in range(3)]
-    opaque = {each.opaque for each in findings} - {""}
+    opaque = {each.opaque: each.kind for each in findings if each.opaque}
+    code = {
+        name for name, kind in opaque.items() if kind is not Kind.CODE
+    }  # the others are in the answer about code
     return Unexamined(
-        tuple(sorted(parts[0] | opaque)), tuple(sorted(parts[1] | opaque)), tuple(sorted(parts[2]))
+        tuple(sorted(parts[0] | opaque.keys())),
+        tuple(sorted(parts[1] | opaque.keys())),
+        tuple(sorted(parts[2] | code)),
     )
 
 

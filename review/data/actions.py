@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from review.data.destruction import describe_reason, destruction_finding, find_protection
-from review.data.retained import IMPORT, find_what_stays
+from review.data.retained import IMPORT, find_what_stays, keeps_its_disks
 from review.findings.finding import NO, YES, Finding, Kind, Severity
 from review.findings.text import plural, span, spans
 from review.google_cloud.resource_types import UNKNOWN_SIZE, look_up_type
@@ -41,6 +41,9 @@ def action_findings(change: Change, context: Context) -> Iterator[Finding]:
         yield Finding(Kind.SERVICE, Severity.NOTE, where, "is created", address=change.address, new=True)
     elif change.action == "update":
         yield _update_finding(change, where)
+    elif change.action == "replace" and not change.destroys:
+        sentence = "is created anew; the existing one stays in Google Cloud and may conflict with it"
+        yield Finding(Kind.SERVICE, Severity.CHANGE, where, sentence, NO, address=change.address)
     elif change.action in ("replace", "delete"):
         yield from _destruction_findings(change, context, because)
     elif change.action not in ("no-op", "read", "forget"):
@@ -63,7 +66,9 @@ def _update_finding(change: Change, where: str) -> Finding:
         sentence = f"is updated in place: {shown}{more}"
     else:
         sentence = (
-            f"is updated in place; known after apply: {spans(later)}" if later else "is updated in place"
+            f"is updated in place; known after apply: {spans(later)}"
+            if later
+            else "is updated in place, in values that only the provider computes"
         )
     severity = Severity.CHANGE
     if not change.is_action_certain:
@@ -85,6 +90,12 @@ def _destruction_findings(change: Change, context: Context, because: str) -> Ite
         sentence = f"{words}{f'; {because}' if because else ''}"
         yield Finding(
             Kind.SERVICE, severity, context.where(change), sentence, recovery, 25, address=change.address
+        )
+        return
+    if keeps_its_disks(change):
+        words = f"{verb}{order}; its disks and their data stay"
+        yield Finding(
+            Kind.SERVICE, Severity.INTERRUPTED, context.where(change), words, YES, 25, address=change.address
         )
         return
     known = look_up_type(change.type)

@@ -3,7 +3,7 @@
 from review.findings.finding import YES, Severity
 from review.google_cloud.resource_types import look_up_type
 from review.plan.model import Change
-from review.plan.values import format_literal
+from review.plan.values import format_literal, get_blocks, get_value
 
 IMPORT = "by importing it again"
 # Arguments by which a deletion leaves the resource in Google Cloud, or changes what is lost.
@@ -82,3 +82,12 @@ def is_left_in_place(change: Change) -> bool:
     """Return whether a deletion leaves the resource as it is, so that nobody gains or loses access by it."""
     found = find_what_stays(change) if change.action == "delete" else None
     return found is not None and found[2] == IMPORT
+
+
+def keeps_its_disks(change: Change) -> bool:
+    """Return whether a VM that is deleted or replaced leaves all its disks; one with local SSDs does not."""
+    return (
+        change.type in ("google_compute_instance", "google_compute_instance_from_template")
+        and get_value(change.old, "boot_disk.auto_delete") is False
+        and not get_blocks(change.old, "scratch_disk")
+    )

@@ -112,11 +112,20 @@ def list_computed_arguments(change: Change) -> list[str]:
 
 
 def _compare_values(before: Any, after: Any, path: str) -> Iterator[Difference]:
-    if before == after or (_is_unset(before) and _is_unset(after)) or _is_same_bucket(before, after):
+    are_maps = isinstance(before, Mapping) and isinstance(after, Mapping) and before.keys() != after.keys()
+    if before == after or _is_same_bucket(before, after):
+        return
+    if _is_unset(before) and _is_unset(after) and not are_maps:
         return
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in sorted({*before, *after}, key=str):
-            yield from _compare_values(before.get(key), after.get(key), f"{path}.{key}")
+            old, new = before.get(key), after.get(key)
+            if (key in before) is not (key in after) and (new if old is None else old) in ("", False, 0):
+                yield Difference(
+                    f"{path}.{key}", old, new
+                )  # an entry of a map: blocks have all their arguments
+            else:
+                yield from _compare_values(old, new, f"{path}.{key}")
         return
     if isinstance(before, list) and isinstance(after, list):
         yield from _compare_lists(before, after, path)

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from review.findings.finding import NO, Detail, Finding, Severity
+from review.findings.finding import NO, Detail, Finding, Kind, Severity
 from review.findings.text import span, spans
 from review.plan.values import Values, unwrap_block
 from review.secrets.masking import Secrets
@@ -124,12 +125,7 @@ def _block_finding(
     if section == "module":
         return _module_finding(name, verb, old, new, details)
     if section in ("data", "ephemeral") and new is not None:
-        sentence = f"{verb}: only a plan can show what it reads{used}"
-        # The provider's result for a policy document is computed (`review.stacks.expansion`).
-        opaque = f"{section}.{name}" if users and not name.startswith("google_iam_policy.") else ""
-        return configuration_finding(
-            where, Severity.CARE if users else Severity.CHANGE, sentence, details, opaque=opaque
-        )
+        return _data_finding(f"{section}.{name}", where, f"{verb}:", used, details)
     if section == "action":
         sentence = f"{verb}: its effect is not known"
         return configuration_finding(
@@ -141,6 +137,21 @@ def _block_finding(
     if section == "variable" and not has_value and old is not None and new is not None:
         return configuration_finding(where, Severity.NOTE, f"its declaration changes{used}", details)
     return configuration_finding(where, Severity.CHANGE if users else Severity.NOTE, f"{verb}{used}", details)
+
+
+def _data_finding(address: str, where: str, verb: str, used: str, details: tuple[Detail, ...]) -> Finding:
+    """Return the finding of a data source or an ephemeral resource, whose result only a plan shows."""
+    type_ = address.split(".")[1]
+    if type_ == "external":
+        sentence = f"{verb} its program runs on the host that plans, with the credentials of the plan{used}"
+        return replace(
+            configuration_finding(where, Severity.CODE, sentence, details, opaque=address), kind=Kind.CODE
+        )
+    # The provider's result for a policy document is computed (`review.stacks.expansion`).
+    opaque = address if used and type_ != "google_iam_policy" else ""
+    severity = Severity.CARE if used else Severity.CHANGE
+    sentence = f"{verb} only a plan can show what it reads{used}"
+    return configuration_finding(where, severity, sentence, details, opaque=opaque)
 
 
 def _module_finding(name: str, verb: str, old: Any, new: Any, details: tuple[Detail, ...]) -> Finding:

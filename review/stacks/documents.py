@@ -8,12 +8,18 @@ from review.errors import PlanError
 from review.plan.reading import read_json
 from review.stacks.expansion import REFERENCE
 
+# Blocks of Terraform's configuration; a stack has at least one of them.
+SECTIONS = frozenset(
+    {"action", "check", "data", "ephemeral", "import", "locals", "module", "moved", "output"}
+    | {"provider", "removed", "resource", "terraform", "variable"}
+)
+
 
 def read_stack(content: bytes, what: str) -> dict[str, Any]:
     """Return a synthesized stack; `what` is its name in messages. Raises PlanError if it is not one."""
     document = read_json(content, what)
-    if not any(
-        isinstance(document.get(part), dict) for part in ("resource", "terraform", "provider", "output")
+    if not document.keys() & SECTIONS or not all(
+        isinstance(document[part], dict | list) for part in document.keys() & SECTIONS
     ):
         raise PlanError(
             f"{what} is not a Terraform configuration in JSON; give one such as cdktf.out/stacks/NAME/cdk.tf.json"

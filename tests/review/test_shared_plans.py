@@ -11,6 +11,8 @@ import pytest
 from review.assessment.review import Review, review_plan
 from review.cost.price_book import load_price_book
 from review.plan.reading import read_plan
+from review.report.document import lay_out_review
+from review.report.markdown import render_markdown
 from review.types.registry import create_context
 from tests.conftest import PLANS
 from tests.review.access.test_exposure import answer_about_access
@@ -22,6 +24,26 @@ LOSS, POSSIBLE, WIDENED, CARE, CODE, CHANGE, NOTE = (
     "data loss", "data loss possible", "access widened", "needs care", "code", "change", "note"
 )  # fmt: skip
 NARROWED, STOPS = "change", "service interrupted"
+
+
+# What the comment says of a case, besides its severity.
+SENTENCES = {
+    "B01-binding-ends-members-of-the-same-plan": ("`loader@", "`night@", "**no**"),
+    "B42-only-an-action": ("`what` = `everything`",),
+    "B43-deferred-action": ("`action.google_x.y`", "do not apply"),
+    "B94-alert-condition-changed": ("`conditions.condition_threshold.threshold_value`: `1` → `-100`",),
+    "B101-bucket-replaced-iam-lost-by-name": ("its grants are lost too", "`admins@example.org`"),
+    "B102-bucket-replaced-iam-lost-module-output": ("its grants are lost too", "`admins@example.org`"),
+    "cost-gpu-vm": ("cost not known", "a2-highgpu-1g"),
+    "cost-sql-enterprise-plus": ("cost not known", "ENTERPRISE_PLUS"),
+    "cost-spanner": ("not counted: `google_spanner_instance`",),
+    "cost-composer": ("not counted: `google_composer_environment`",),
+    "cost-bigtable": ("not counted: `google_bigtable_instance`",),
+    "cost-nodepool-regional": ("$968.52",),
+    "cost-run-cpu-always": ("$99.86",),
+    "cost-nat": ("$1.02 per VM, $32.12 at most",),
+}
+SECRETS = ("ghp_", "sk_live_", "hooks.slack.com/services/T")  # of B56: none may be shown
 
 
 def review_of_file(file: Path) -> Review:
@@ -78,6 +100,12 @@ SHARED_CASES = {
     "B108-firestore-default-policy-abandons": CARE,
     "B91-key-ring": NOTE,
     "B93-sql-user": STOPS,
+    "B42-only-an-action": CARE,
+    "B43-deferred-action": CARE,
+    "B56-cloud-run-env-various-secrets": CODE,
+    "B94-alert-condition-changed": CARE,
+    "B101-bucket-replaced-iam-lost-by-name": LOSS,
+    "B102-bucket-replaced-iam-lost-module-output": LOSS,
 }
 
 
@@ -86,6 +114,28 @@ def test_the_shared_cases_of_data_are_reported() -> None:
         assert review_of_file(PLANS / f"{name}.json").severity.label == severity, name
     for file in PLANS.glob("E2-delete-*.json"):
         assert review_of_file(file).severity.label in (LOSS, POSSIBLE), file.stem
+
+
+@pytest.mark.parametrize("case", SENTENCES)
+def test_the_comment_of_a_shared_case_says_what_matters(case: str) -> None:
+    comment = render_markdown(lay_out_review(review_of_file(PLANS / f"{case}.json")))
+    assert not [each for each in SENTENCES[case] if each not in comment], comment
+
+
+def test_secrets_of_a_shared_case_are_hidden_by_their_form() -> None:
+    comment = render_markdown(
+        lay_out_review(review_of_file(PLANS / "B56-cloud-run-env-various-secrets.json"))
+    )
+    assert not [each for each in SECRETS if each in comment]
+    assert comment.count("(sensitive)") >= 6
+
+
+def test_every_line_of_the_expectations_has_a_case() -> None:
+    lines = (PLANS / "EXPECTED.tsv").read_text().splitlines()[1:]
+    tested = {*ACCESS_CASES, *SHARED_CASES, *EXPECTED, *SENTENCES}
+    for line in lines:
+        for name in line.partition("\t")[0].split(" (")[0].split(", "):
+            assert "*" in name or any(each.startswith(name) for each in tested), name
 
 
 EXPECTED = {
@@ -98,6 +148,8 @@ EXPECTED = {
     "bh-struct-alias": LOSS,
     "bh-ignore-changes": NOTE,
     "bh-ignore-changes-all-removed": NOTE,
+    "bh-lustre": LOSS,
+    "bh-own-stack-alerts": CARE,
 }
 
 

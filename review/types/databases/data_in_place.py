@@ -17,6 +17,7 @@ TYPES = (
     "google_container_node_pool",
 )
 DROPS = re.compile(r"\bDROP\s+(TABLE|COLUMN|SCHEMA|DATABASE)\b|\bTRUNCATE\b|\bDELETE\s+FROM\b", re.IGNORECASE)
+EXPIRES = re.compile(r"\b(?:ADD|REPLACE|ALTER)\s+ROW\s+DELETION\s+POLICY\b", re.IGNORECASE)
 # Arguments of a node pool whose change recreates its nodes, one after the other.
 ROLLS = ("machine_type", "disk_size_gb", "disk_type", "image_type", "local_ssd_count", "service_account")
 
@@ -38,8 +39,11 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
         yield from _garbage_collection_findings(change, context)
     elif change.type == "google_spanner_database":
         added = [each for each in get_texts(change.new, "ddl") if each not in get_texts(change.old, "ddl")]
-        for statement in [each for each in added if DROPS.search(each)] if change.before is not None else []:
-            yield _loss_finding(change, context, f"runs {span(statement)}: its data is lost")
+        for statement in added if change.before is not None else []:
+            if DROPS.search(statement):
+                yield _loss_finding(change, context, f"runs {span(statement)}: its data is lost")
+            elif EXPIRES.search(statement):
+                yield _loss_finding(change, context, f"runs {span(statement)}: older rows are deleted")
     elif change.type == "google_firestore_field":
         if get_blocks(change.new, "ttl_config") and not get_blocks(change.old, "ttl_config"):
             field = span(f"{get_text(change.new, 'collection')}.{get_text(change.new, 'field')}")

@@ -72,7 +72,10 @@ CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     ),
     "forget and make another": (
         change(A, {"a": 1}, {"a": 2}, "create", "forget"),
-        [("needs care", "is no longer managed by Terraform and is not destroyed"), ("change", "is replaced")],
+        [
+            ("needs care", "is no longer managed by Terraform and is not destroyed"),
+            ("change", "is created anew"),
+        ],
     ),
     "deposed": (
         change(A, {"a": 1}, None, deposed="abcd1234"),
