@@ -35,9 +35,7 @@ from cdk.workloads.collection import DAY_SECONDS, NEVER, build_config, push_subs
 from feed import secret_variable_name
 from gbfs.catalogue.registry import CATALOGUE_URL
 from gbfs.collection.systems import list_secrets
-
-# Tables that the function loads into; the batch makes the changes.
-LOADED = ("station_status", "polls", "systems", "station_information")
+from gbfs.tables import LOADED_TABLES
 
 
 class GbfsCollection(Construct):
@@ -147,7 +145,7 @@ class GbfsCollection(Construct):
         self, identities: Identities, storage: Storage, warehouse: Warehouse
     ) -> list[ITerraformDependable]:
         member = identities.gbfs.member
-        tables = {name: warehouse.gbfs[name] for name in LOADED} | {"quarantine": warehouse.quarantine}
+        tables = {name: warehouse.gbfs[name] for name in LOADED_TABLES} | {"quarantine": warehouse.quarantine}
         return [
             *(
                 StorageBucketIamMember(

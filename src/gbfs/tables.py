@@ -151,6 +151,8 @@ TABLES = {
         STATION_INFORMATION_TABLE,
     )
 }
+# The collecting function loads these; the nightly batch writes the changes.
+LOADED_TABLES = tuple(name for name in TABLES if name != CHANGES_TABLE.name)
 
 
 def format_valid_rows_sql(table: TableModel, dataset: str) -> str:

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from cdk.access import list_findings, list_grants
-from cdk.workloads.gbfs_collection import LOADED
-from gbfs.tables import TABLES
+from gbfs.tables import LOADED_TABLES, TABLES
 from review.cost.estimate import estimate_cost
 from review.cost.price_book import load_price_book
 from review.stacks.comparison import compare_stacks
@@ -46,7 +45,7 @@ def test_the_plan_review_counts_what_systems_cost(gbfs_stack: dict[str, Any], sy
     more = {what for what, line in months[1].items() if line.month > months[0][what].month + 0.005}
     assert more >= {"schedules", "storage operations"}
     tables = [int(each["BigQuery storage"].basis.split()[0]) for each in months]
-    assert tables[1] - tables[0] == len(LOADED)
+    assert tables[1] - tables[0] == len(LOADED_TABLES)
     assert [line.what for line in cost.at_most] == ["functions and services"]
     assert cost.at_most[0].month > 100
 
