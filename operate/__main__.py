@@ -71,8 +71,11 @@ def _execute(
     check_environ(environ)
     settings = _load_settings(options.env, environ)
     if getattr(options, "local", False):  # read the stored data, whether or not a local run is active
-        with querying.open_local_warehouse(settings.environment, ROOT) as warehouse:
-            return QUERY_COMMANDS[options.command](querying.LocalDatabase(warehouse), settings, options)
+        # Imported only here: the emulator's packages would double the start of every other command.
+        from operate.data import local_database  # noqa: PLC0415
+
+        with local_database.open_local_warehouse(settings.environment, ROOT) as warehouse:
+            return QUERY_COMMANDS[options.command](local_database.LocalDatabase(warehouse), settings, options)
     if options.command == "destroy":
         check_unprotected(settings)
     clients = functools.cache(functools.partial(connect, settings.project, environ))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from cdk.settings import Settings
@@ -25,8 +26,11 @@ from operate.health.observation import observe_environment
 from operate.jobs import list_jobs
 from operate.target import Target
 
+if TYPE_CHECKING:  # see operate.__main__
+    from operate.data.local_database import LocalDatabase
+
 ROOT = Path(__file__).resolve().parents[1]
-Database = querying.BigQueryDatabase | querying.LocalDatabase
+type Database = querying.BigQueryDatabase | LocalDatabase
 
 
 def _check_health(cloud: Cloud, settings: Settings, target: Target, _options: argparse.Namespace) -> int:

@@ -1,7 +1,6 @@
-"""The databases of `make sql` and `make export`: BigQuery, or the warehouse of a local run."""
+"""BigQuery as the database of `make sql` and `make export`, and the file that an export writes."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,6 @@ from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
 from cdk.settings import Settings
-from local.data_plane.warehouse import QueryError, Warehouse, open_warehouse
-from local.errors import LocalError
 from operate.cloud import Cloud, find_connection_error
 from operate.data.prompt import QueryFailedError, QueryResult
 from operate.errors import OperateError
@@ -79,43 +76,6 @@ class BigQueryDatabase:
 def _translate_error(error: GoogleAPIError) -> OperateError | QueryFailedError:
     unreachable = find_connection_error(error, "BigQuery")
     return unreachable or QueryFailedError(getattr(error, "message", str(error)))
-
-
-class LocalDatabase:
-    """The warehouse of a local run, with the rows stored so far."""
-
-    def __init__(self, warehouse: Warehouse) -> None:
-        self._warehouse = warehouse
-
-    def run_query(self, sql: str) -> QueryResult:
-        """Run a query. Raises QueryFailedError."""
-        try:
-            columns, rows = self._warehouse.query(sql)
-        except QueryError as error:
-            raise QueryFailedError(str(error)) from error
-        return QueryResult(columns, rows)
-
-    def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a query. Raises QueryFailedError."""
-        try:
-            yield from self._warehouse.batches(sql)
-        except QueryError as error:
-            raise QueryFailedError(str(error)) from error
-
-    def list_tables(self) -> list[str]:
-        """Return the names of views and tables."""
-        return self._warehouse.tables()
-
-
-@contextmanager
-def open_local_warehouse(environment: str, root: Path) -> Iterator[Warehouse]:
-    """Open the warehouse of an environment's local run. Raises OperateError if there is none."""
-    with ExitStack() as closing:
-        try:
-            warehouse = closing.enter_context(open_warehouse(Path(".local") / environment, root / ".cache"))
-        except LocalError as error:
-            raise OperateError(str(error)) from error
-        yield warehouse
 
 
 def build_day_query(day: date, zone: ZoneInfo) -> str:

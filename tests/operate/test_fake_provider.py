@@ -181,8 +181,18 @@ EDITS: dict[str, tuple[tuple[str, str, str], Changes]] = {
 def test_an_edit_changes_only_the_expected_resources(
     site: Site, edit: tuple[str, str, str], expected: Changes
 ) -> None:
+    file, old, new = edit
     site.edit(*edit)
     assert site.plan() == expected
+    site.replace(file, new, old)
+
+
+@pytest.mark.usefixtures("deployed")
+def test_all_edits_at_once_are_applied(site: Site) -> None:
+    for edit, _ in EDITS.values():
+        site.replace(*edit)
+    site.synthesize()
+    assert site.plan().keys() == {address for _, expected in EDITS.values() for address in expected}
     site.terraform("apply", "-input=false", "plan")
     assert UNCHANGED in site.terraform("plan", "-input=false", "-no-color")
 
@@ -201,11 +211,10 @@ def test_the_outputs_are_shown(site: Site) -> None:
 def test_a_destroy_deletes_every_resource(site: Site) -> None:
     done = site.make("destroy", "ENV=dev", "TO=local")
     assert done.returncode == 0, done.stdout
-    local_folder = site.checkout / ".local" / "dev"
     state = json.loads(
-        (local_folder / "storage" / "vlille-dev-tfstate" / "vlille-dev" / "default.tfstate").read_text()
+        (site.local_folder / "storage" / "vlille-dev-tfstate" / "vlille-dev" / "default.tfstate").read_text()
     )
     assert state["resources"] == []
     assert site.held == []
-    assert sorted(file.name for file in (local_folder / "storage").rglob("*.tf*")) == ["default.tfstate"]
-    assert not (local_folder / "endpoints.json").exists()  # the local control plane has ended
+    assert sorted(file.name for file in (site.local_folder / "storage").rglob("*.tf*")) == ["default.tfstate"]
+    assert not (site.local_folder / "endpoints.json").exists()  # the local control plane has ended

@@ -15,8 +15,9 @@ from local.data_plane.emulators import start_emulators
 from local.data_plane.warehouse import Warehouse, open_warehouse
 from local.errors import LocalError
 from local.processes.supervisor import Supervisor
+from operate.data.local_database import LocalDatabase, open_local_warehouse
 from operate.data.prompt import QueryFailedError
-from operate.data.querying import LocalDatabase, build_day_query, open_local_warehouse, write_rows
+from operate.data.querying import build_day_query, write_rows
 from operate.errors import OperateError
 from tests.conftest import bigquery_client
 

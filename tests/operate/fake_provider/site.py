@@ -30,6 +30,11 @@ class Site:
         return self.folder / "checkout"
 
     @property
+    def local_folder(self) -> Path:
+        """The folder of the local environment."""
+        return self.checkout / ".local" / "dev"
+
+    @property
     def stack(self) -> Path:
         """The folder in which Terraform runs."""
         return self.checkout / "cdktf.out" / "environments" / "dev" / "stacks" / STACK
@@ -79,11 +84,15 @@ class Site:
 
     def edit(self, file: str, old: str, new: str) -> None:
         """Replace the only occurrence of `old` in a file of the copy, and synthesize again."""
+        self.replace(file, old, new)
+        self.synthesize()
+
+    def replace(self, file: str, old: str, new: str) -> None:
+        """Replace the only occurrence of `old` in a file of the copy."""
         path = self.checkout / file
         text = path.read_text("utf-8")
         assert text.count(old) == 1, f"{file} has {old!r} {text.count(old)} times"
         path.write_text(text.replace(old, new), "utf-8")
-        self.synthesize()
 
     def synthesize(self) -> None:
         """Write the stack's JSON."""
