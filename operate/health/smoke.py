@@ -59,7 +59,7 @@ def _judge_objects(facts: Facts, settings: Settings, target: Target, now: dateti
 
 
 def _judge_address(facts: Facts, settings: Settings, target: Target) -> Iterator[CheckResult]:
-    """Yield a failed result if the API redirects permanently (the redirect may end at any time) or changed its version."""
+    """Yield a failed result if the API redirects permanently, which may end at any time, or changed its version."""
     if not isinstance(facts.landing, Landing):
         return
     if address := facts.landing.moved_to:

@@ -32,7 +32,7 @@ def format_gbfs_version(version: Any) -> str:
 def find_version_change(feed_name: str, field: str, sample: str | None, document: Any) -> SchemaDrift | None:
     """Return the drift if a document does not declare the version that the sample declares, else None.
 
-    `field` is the path of the version, for messages. Rows are loaded as usual: what does not fit is found value by value.
+    `field` is the path of the version, for messages. Rows are loaded as usual: each value is checked.
     """
     version = read_gbfs_version(document)
     if sample is None or version is None or version == sample:

@@ -59,7 +59,7 @@ def make_identifiers_strings(
 ) -> list[Column]:
     """Return the columns; the key and the station's ID are STRING also if they are integers in the sample.
 
-    Producers change IDs from numbers to texts, such as UUIDs, and a table cannot change the type of a column. Columns in
+    Producers change IDs from numbers to UUIDs, and a table cannot change the type of a column. Columns in
     `has_type` keep the type that [types] sets.
     """
     common = source.table.get("common", {})
