@@ -200,6 +200,7 @@ lock: $(READY) ## resolve the pinned requirements anew
 	$(call compile,src/spark,3.11,); \
 	$(call compile,checks,3.13,); \
 	$(call compile,docs,3.13,); \
+	$(call compile,bench/batch,3.13,); \
 	$(call compile,.,3.13,)
 
 .PHONY: pin audit

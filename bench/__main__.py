@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import review, synth
-from bench.batch import exactness, images, throughput, tutorial
+from bench.batch import engines, exactness, images, throughput, tutorial
 from bench.gbfs import nightly
 from bench.gbfs import tick as gbfs_tick
 from bench.measure import BenchError, Comparison, Figure
@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[int], Sequence[Comparison | Figure]]] = {
     "tick": tick.run,
     "copier": copier.run,
     "batch": throughput.run,
+    "engines": engines.run,
     "iam_proxy": iam_proxy.run,
     "review": review.run,
     "tutorial": tutorial.run,

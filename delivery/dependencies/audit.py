@@ -24,7 +24,12 @@ from delivery.errors import DeliveryError
 
 OSV = "https://api.osv.dev/v1"
 ACCEPTED = ROOT / "checks" / "accepted.toml"
-REQUIREMENTS = ("requirements.txt", "*/requirements.txt", "src/*/requirements.txt")
+REQUIREMENTS = (
+    "requirements.txt",
+    "*/requirements.txt",
+    "src/*/requirements.txt",
+    "bench/*/requirements.txt",
+)
 QUERIES = 1000  # that OSV takes in one call
 MOST_PAGES = 20
 TIMEOUT_S = 60

@@ -154,7 +154,7 @@ def test_every_lock_of_the_project_is_read_and_what_is_accepted_has_reason_and_e
     assert {"requirements.txt", "checks/requirements.txt", "package-lock.json"} <= {
         each.file for each in found
     }
-    assert {("PyPI", "cdktf"), ("npm", "cdktf-cli"), ("PyPI", "pyarrow")} <= {
+    assert {("PyPI", "cdktf"), ("npm", "cdktf-cli"), ("PyPI", "pyarrow"), ("PyPI", "duckdb")} <= {
         (e.ecosystem, e.name) for e in found
     }
     assert len({(each.ecosystem, each.name, each.version) for each in found}) == len(found)
