@@ -20,7 +20,8 @@ from review.findings.text import escape_invisible, span
 from review.options import parse_options
 from review.plan import archives, naming
 from review.plan.context import Context
-from review.plan.reading import MOST_BYTES, read_json, read_plan
+from review.plan.raw_json import MOST_BYTES, read_json
+from review.plan.reading import read_plan
 from review.report import document, json_report, markdown, terminal
 from review.report.annotations import find_source_lines, format_annotations
 from review.secrets.masking import Secrets

@@ -2,7 +2,8 @@
 
 A sentence is a string. `span` puts each value of the plan between the signs OPEN and CLOSE; a
 renderer turns a span into code of its format, so that a name full of Markdown, HTML or control characters stays
-a name. Two more signs stand for values: UNKNOWN until apply, and HIDDEN…END around the number of a secret.
+a name. More signs stand for values: UNKNOWN until apply, HIDDEN…END around the number of a secret, and NAME…NAME around
+a resource's name that equals a secret; masking leaves such a name and removes the signs.
 """
 
 import json
@@ -11,8 +12,8 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
-OPEN, CLOSE, UNKNOWN, HIDDEN, END = "\ue000", "\ue001", "\ue002", "\ue003", "\ue004"
-SIGNS = re.compile("[\ue000-\ue004]")
+OPEN, CLOSE, UNKNOWN, HIDDEN, END, NAME = "\ue000", "\ue001", "\ue002", "\ue003", "\ue004", "\ue005"
+SIGNS = re.compile("[\ue000-\ue005]")
 MORE = "…"
 SENSITIVE = "(sensitive)"
 LATER = "(known after apply)"
@@ -31,7 +32,7 @@ def escape_invisible(text: str) -> str:
     if _PLAIN.match(text):
         return text
     text = _SECRET.sub(SENSITIVE, text).replace(UNKNOWN, LATER)
-    return "".join(_escape(c) if unicodedata.category(c) in _ESCAPED else c for c in text)
+    return "".join(_escape(c) if unicodedata.category(c) in _ESCAPED and c != NAME else c for c in text)
 
 
 def _escape(character: str) -> str:

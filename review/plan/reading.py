@@ -10,18 +10,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from review.errors import PlanError
-from review.findings.text import SIGNS, UNKNOWN
+from review.findings.text import UNKNOWN
 from review.plan.configuration import read_provisioners, read_references
 from review.plan.model import Change, Check, Invocation, Output, Plan
-from review.plan.raw_json import as_mapping, get_string
+from review.plan.raw_json import AGAIN, as_mapping, get_string, read_json
 from review.plan.secret_marks import collect_plan_secrets
-from review.plan.values import Values, is_nested_deeper
+from review.plan.values import Values
 from review.secrets.masking import Secrets
+from review.secrets.names import list_identities
 
-MOST_BYTES = 128 * 1024 * 1024
-DEEPEST = 120  # levels of nesting: far beyond any provider's schema
 FORMAT = re.compile(r"0\.[12]|1\.\d{1,4}")
-AGAIN = "write the plan's JSON again with `terraform show -json`"
 PARTS = (
     "resource_changes",
     "planned_values",
@@ -31,47 +29,6 @@ PARTS = (
     "action_invocations",
     "deferred_action_invocations",
 )
-
-
-def read_json(content: bytes, what: str) -> dict[str, Any]:
-    """Parse a JSON object of bounded size and depth. Raises PlanError, which names the place and quotes nothing."""
-    if len(content) > MOST_BYTES:
-        raise PlanError(f"{what} is larger than {MOST_BYTES // 1024 // 1024} MiB, which is the limit")
-    if not content.strip():
-        raise PlanError(f"{what} is empty")
-    if content.startswith(b"PK\x03\x04"):
-        raise PlanError(
-            f"{what} is Terraform's own plan file; give the output of `terraform show -json PLANFILE`"
-        )
-    try:
-        text = content.decode(json.detect_encoding(content))
-    except UnicodeDecodeError as error:
-        raise PlanError(f"{what} is not text (byte {error.start} cannot be decoded); {AGAIN}") from None
-    # The review's own signs are replaced: a plan must not contain them.
-    text = SIGNS.sub("�", re.sub(r"\\u[eE]00[0-4]", r"\\ufffd", text))
-    try:
-        document = json.loads(text.removeprefix("﻿"), parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        if error.msg == "Extra data" and '"@level"' in text[:2000]:
-            raise PlanError(
-                f"{what} is the log of `terraform plan -json`; give the output of `terraform show -json PLANFILE`"
-            ) from None
-        raise PlanError(
-            f"{what} is not JSON (line {error.lineno}, column {error.colno}: {error.msg}); it may be truncated: {AGAIN}"
-        ) from None
-    except (ValueError, RecursionError):
-        raise PlanError(
-            f"{what} is not JSON that Terraform writes: a number is too long or it is nested too deep"
-        ) from None
-    if not isinstance(document, dict):
-        raise PlanError(f"{what} is not a JSON object")
-    if is_nested_deeper(document, DEEPEST):
-        raise PlanError(f"{what} is nested deeper than {DEEPEST} levels")
-    return document
-
-
-def _refuse_constant(constant: str) -> float:
-    raise ValueError(constant)
 
 
 def read_plan(content: bytes, what: str = "the plan") -> Plan:
@@ -92,6 +49,7 @@ def read_plan(content: bytes, what: str = "the plan") -> Plan:
             raise PlanError(f"{what} is a state; give the output of `terraform show -json PLANFILE`")
         raise PlanError(f"{what} is not a plan; give the output of `terraform show -json PLANFILE`")
     secrets = collect_plan_secrets(document)
+    secrets.allow_names(_list_resource_names(document))
     return Plan(
         changes=_read_changes(document, "resource_changes", secrets),
         drift=_read_changes(document, "resource_drift", secrets),
@@ -117,6 +75,16 @@ def read_plan(content: bytes, what: str = "the plan") -> Plan:
         provisioners=read_provisioners(document, secrets),
         secrets=secrets,
     )
+
+
+def _list_resource_names(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what names a resource: its name in the configuration, its modules, its key, and its arguments' names."""
+    for raw in _list_objects(document, "resource_changes"):
+        address = get_string(raw, "address")
+        yield from re.split(r'[.\[\]"]+', address)
+        change = as_mapping(raw.get("change"))
+        for side in ("before", "after"):
+            yield from list_identities(change.get(side))
 
 
 # --- the parts ----------------------------------------------------------------------------------------
@@ -166,7 +134,9 @@ def _read_change(raw: Mapping[str, Any], where: str, secrets: Secrets, deferred:
         if not isinstance(change.get(side), dict | None):
             raise PlanError(f"{where}.change.{side} is not an object; {AGAIN}")
         marks = (change.get("before_sensitive"), change.get("after_sensitive"))
-        values[side] = None if change.get(side) is None else _as_values(secrets.hide(change[side], *marks))
+        values[side] = (
+            None if change.get(side) is None else _as_values(secrets.hide_arguments(change[side], *marks))
+        )
     after = values["after"]
     unknown = change.get("after_unknown")
     if isinstance(unknown, dict) and (after is not None or "create" in actions or "update" in actions):

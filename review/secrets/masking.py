@@ -7,18 +7,15 @@ longer texts, and as URLs, base64, hexadecimal digits, HTML or JSON would write 
 Different secrets get different numbers, so that a change of one is still seen as a change; no text shows the number.
 """
 
-import base64
-import html
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus
 
-from review.findings.text import END, HIDDEN, MORE, UNKNOWN, format_value
+from review.findings.text import END, HIDDEN, MORE, NAME, UNKNOWN, format_value
+from review.secrets.names import IDENTITIES, INDEX, WORDS, mark_names
+from review.secrets.spellings import list_spellings
 
 SHORTEST = 4  # characters of a secret that is searched for within other texts
-SHORTEST_LINE = 12  # characters of a line of a longer secret that is searched for by itself
 MOST_FEW = 40  # spellings up to which searching for each is faster than comparing at each position of a text
 NAMES = re.compile(
     r"(?:^|[_\-.])(?:pg_?pass|password|passwd|passphrase|pwd|secret|secret_?key|secret_?data|token|pat|credentials?|"
@@ -38,6 +35,7 @@ class Secrets:
         self._spellings: dict[str, int] = {}
         self._by_start: dict[str, list[str]] = {}
         self._public: set[str] = set()
+        self._names: set[str] = set()
         self._short: dict[str, int] = {}
         self._short_pattern: re.Pattern[str] | None = None
 
@@ -75,14 +73,20 @@ class Secrets:
         """
         self._public.update(names)
 
+    def allow_names(self, names: Iterable[str]) -> None:
+        """Leave these names where they name a resource, see `hide_arguments`, even if they equal a secret."""
+        self._names = {each for each in names if each in self._added and WORDS.fullmatch(each)}
+
     def mask(self, text: str) -> str:
         """Return `text` with each spelling of each secret hidden; overlapping ones are hidden as one."""
         if len(text) < 2 or not self._numbers or text in self._public:
             return text
-        address, bracket, index = text.partition("[")
-        if bracket and address in self._public:
-            return f"{address}[{self._masked(index)}"
-        return self._masked(text)
+        if "[" in text and INDEX.sub("", text) in self._public:
+            return INDEX.sub(lambda key: key[0] if key[1] in self._names else self._masked(key[0]), text)
+        parts = text.split(NAME)
+        if len(parts) % 2:  # every other part is a name between its signs
+            return "".join(each if index % 2 else self._masked(each) for index, each in enumerate(parts))
+        return self._masked(text.replace(NAME, ""))
 
     def _masked(self, text: str) -> str:
         found = [*self._found(text), *self._cut_off(text)]
@@ -143,6 +147,28 @@ class Secrets:
             return self.placeholder(value)  # the mark is deeper than the value: the value is damaged
         return self._hide_leaf(value)
 
+    def hide_arguments(self, values: Any, *marks: Any) -> Any:
+        """Return the arguments of a resource as `hide` does, with names that equal a secret left in identities."""
+        hidden = self.hide(values, *marks)
+        if not self._names or not isinstance(hidden, dict):
+            return hidden
+        for key in IDENTITIES & values.keys():
+            if any(isinstance(mark, Mapping) and _has_mark(mark.get(key)) for mark in marks):
+                continue
+            value = values[key]
+            if isinstance(value, str):
+                hidden[key] = self._show_names(value)
+            elif isinstance(value, list):
+                hidden[key] = [
+                    self._show_names(each) if isinstance(each, str) else self.hide(each) for each in value
+                ]
+        return hidden
+
+    def _show_names(self, text: str) -> str:
+        """Return a text with its names between signs, and every other secret hidden."""
+        parts = mark_names(text, self._names).split(NAME)
+        return NAME.join(each if index % 2 else self._masked(each) for index, each in enumerate(parts))
+
     def _hide_leaf(self, value: Any) -> Any:
         if isinstance(value, str):
             return self.mask(value)
@@ -200,51 +226,6 @@ def _is_reference(value: str) -> bool:
         or value.startswith(("projects/", "roles/", "http://", "https://", "gs://"))
         or value in ("latest", "enabled")
     )
-
-
-def list_spellings(secret: str) -> set[str]:
-    """Return the ways in which a text may hold a secret."""
-    texts = {secret, secret.strip()}
-    lines = [line.strip() for line in secret.splitlines()]
-    if len(lines) > 1:
-        texts.update(line for line in lines if len(line) >= SHORTEST_LINE)
-    for each in list(texts):
-        escaped = json.dumps(each)[1:-1]
-        unescaped = json.dumps(each, ensure_ascii=False)[1:-1]
-        go = unescaped.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-        texts |= {
-            escaped,
-            unescaped,
-            go,
-            json.dumps(escaped)[1:-1],
-            json.dumps(unescaped, ensure_ascii=False)[1:-1],
-        }
-        texts |= {html.escape(each), html.escape(each, quote=False), each.replace("'", "'\"'\"'")}
-        coded = each.encode("utf-8", "surrogatepass")
-        for safe in ("", "/", "/:@!$&'()*+,;="):
-            texts |= {quote(coded, safe), quote_plus(coded, safe)}
-        texts |= {_lowercase_percent_escapes(found) for found in list(texts) if "%" in found}
-        texts |= {coded.hex(), coded.hex().upper()}
-    for each in {secret, secret.strip()}:
-        texts |= _list_base64_spellings(each.encode("utf-8", "surrogatepass"))
-    return texts
-
-
-def _lowercase_percent_escapes(text: str) -> str:
-    return re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), text)
-
-
-def _list_base64_spellings(secret: bytes) -> set[str]:
-    """Return the base64 encodings of a secret at each of the three offsets within a group of bytes."""
-    found: set[str] = set()
-    for before in range(3):
-        coded = base64.b64encode(b"\0" * before + secret).decode().rstrip("=")
-        whole = (
-            (before + len(secret)) * 8 // 6
-        )  # the characters that do not depend on what follows the secret
-        core = coded[-(-before * 8 // 6) : whole]
-        found |= {core, core.replace("+", "-").replace("/", "_")}
-    return found
 
 
 def _replace_matches(text: str, found: Iterable[tuple[int, int, int]]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from review.errors import PlanError
-from review.plan.reading import read_json
+from review.plan.raw_json import read_json
 from review.stacks.expansion import REFERENCE
 
 # Blocks of Terraform's configuration; a stack has at least one of them.

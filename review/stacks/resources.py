@@ -8,6 +8,7 @@ from review.plan.model import Change
 from review.plan.values import Values, get_text, get_value
 from review.secrets.forms import find_secrets_by_form
 from review.secrets.masking import Secrets, find_marked_values, find_named_secrets
+from review.secrets.names import list_identities
 from review.stacks.documents import get_section, list_resources
 from review.stacks.expansion import REFERENCE, Constants, expand_instances
 
@@ -41,7 +42,7 @@ def instances_by_address(
             if project and "project" not in values and type_ == "google_service_account":
                 values["project"] = project
             marks = _build_marks(values, list(_type_facts(type_).secret))
-            hidden = secrets.hide(values, marks)
+            hidden = secrets.hide_arguments(values, marks)
             change = Change(
                 f"{address}{index}", type_, ("no-op",), hidden, hidden, name=name, index=index[1:-1]
             )
@@ -87,12 +88,14 @@ def _read_provisioner(type_: str, block: Mapping[str, Any], secrets: Secrets) ->
 
 def collect_secrets(document: Mapping[str, Any], secrets: Secrets) -> None:
     """Collect what is secret by the provider's schema, a sensitive variable or output, its name or its form."""
+    names = [name for _, _, name, _ in list_resources(document)]
     secrets.add(list(find_secrets_by_form({part: each for part, each in document.items() if part != "//"})))
     for _, type_, _, arguments in list_resources(document):
         for value in find_marked_values(arguments, _build_marks(arguments, list(_type_facts(type_).secret))):
             if not isinstance(value, str) or not REFERENCE.fullmatch(value):
                 secrets.add(value)
         secrets.add(list(find_named_secrets(arguments)))
+        names += list_identities(arguments)
     for variable in get_section(document, "variable").values():
         if get_value(variable, "sensitive") is True:
             secrets.add(get_value(variable, "default"))
@@ -100,6 +103,7 @@ def collect_secrets(document: Mapping[str, Any], secrets: Secrets) -> None:
         value = get_value(output, "value")
         if get_value(output, "sensitive") is True and not (isinstance(value, str) and "${" in value):
             secrets.add(value)
+    secrets.allow_names(names)
 
 
 def _build_marks(values: Values, paths: list[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from review.code.arguments import TABLE as CODE
 from review.findings.text import strip_markup
 from review.google_cloud.resource_types import is_kind, list_unknown_arguments, look_up_type, read_types
-from review.plan.reading import read_json
+from review.plan.raw_json import read_json
 from review.report.answers import answer_questions
 from review.types.registry import find_renderers
 from tests.review.conftest import change, review_changes

@@ -7,8 +7,7 @@ import pytest
 from review.assessment.hardening import TABLE, describe_missing_settings
 from review.findings.text import strip_markup
 from review.google_cloud.resource_types import list_unknown_arguments, look_up_type
-from review.plan.raw_json import as_mapping
-from review.plan.reading import read_json
+from review.plan.raw_json import as_mapping, read_json
 from tests.review.conftest import build_context, change
 
 pytestmark = pytest.mark.unit

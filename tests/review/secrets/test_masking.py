@@ -212,7 +212,40 @@ def test_a_secret_that_equals_a_resources_name_does_not_hide_which_resource_it_i
     text = render_all(given_)["terminal"]
     assert "google_bigquery_table.bikes" in text
     assert "password: unset → (sensitive)" in text
-    assert "table_id: (sensitive)" in text
+    assert "table_id: bikes" in text
+    assert "table warehouse.bikes is deleted" in text.replace("\n", " ")
+
+
+def test_such_a_secret_stays_hidden_where_it_names_no_resource() -> None:
+    values = {"name": "bikes", "bucket": "bikes", "content": "bikes", "metadata": {"a": "x/bikes"}}
+    service = {
+        "name": "s",
+        "template": [{"containers": [{"env": [{"name": "DB", "value": "pg://u:bikes@h/bikes"}]}]}],
+    }
+    given_ = plan_document(
+        change('module.bikes.google_storage_bucket_object.o["bikes"]', None, values),
+        change("google_cloud_run_v2_service.s", None, service),
+        change(
+            "google_project_iam_member.m", None,
+            {"project": "p", "role": "roles/viewer", "member": "user:bikes@x.org"},
+        ),
+        change(
+            "google_sql_user.u", None, {"name": "u", "instance": "bikes-db", "password": "bikes"},
+            sensitive=(False, {"password": True}),
+        ),
+        change(
+            "google_secret_manager_secret.hidden", None, {"secret_id": "bikes"},
+            sensitive=(False, {"secret_id": True}),
+        ),
+    )  # fmt: skip
+    text = " ".join(render_all(given_)["terminal"].split())
+    assert 'module.bikes.google_storage_bucket_object.o["bikes"]' in text
+    assert "user bikes@x.org can now read" in text
+    assert "instance bikes-db" in text
+    assert "content: unset → (sensitive)" in text
+    assert "x/(sensitive)" in text
+    assert "u:(sensitive)@h/(sensitive)" in text
+    assert "secret_id: unset → (sensitive)" in text
 
 
 def test_an_address_that_is_a_secret_by_its_form_stays_hidden() -> None:
