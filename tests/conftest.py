@@ -1,7 +1,9 @@
 """Fixtures of several packages: the emulators, responses of full size, clients without credentials."""
 
+import fcntl
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,6 +57,33 @@ def pytest_report_header() -> str:
     return "inputs outside of the repository: " + (
         ", ".join(name for name, has in inputs.items() if has) or "none"
     )
+
+
+type MakeOnce = Callable[[str, Callable[[Path], None]], Path]
+
+
+@pytest.fixture(scope="session")
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """A function that fills a folder once for all test processes, and returns it.
+
+    Its arguments are the folder's name and a function that fills the empty folder. If that fails, the next process
+    tries again.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def make(name: str, fill: Callable[[Path], None]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return make
 
 
 @contextmanager

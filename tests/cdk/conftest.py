@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ENVIRONMENTS
+from tests.conftest import ENVIRONMENTS, MakeOnce
 
 ROOT = Path(__file__).parents[2]
 SYNTH_TIMEOUT_S = 240
@@ -67,6 +67,11 @@ def synthesize(checkout: Path, outdir: Path, **variables: str) -> Synthesis:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+    return read_synthesis(outdir)
+
+
+def read_synthesis(outdir: Path) -> Synthesis:
+    """Return the stacks in an output folder."""
     files = sorted(outdir.glob("stacks/vlille-*/cdk.tf.json"))
     return Synthesis(
         outdir,
@@ -152,26 +157,32 @@ def copy_checkout(folder: Path, mtime: int, mode: int) -> Path:
 
 
 @pytest.fixture(scope="session")
-def checkouts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def checkouts(make_once: MakeOnce) -> tuple[Path, Path]:
     """Two folders with the same files, modified in 2001 in the first one and in 2033 in the second."""
-    folder = tmp_path_factory.mktemp("checkouts")
-    first = copy_checkout(folder / "first", 1_000_000_000, 0o644)
-    second = copy_checkout(folder / "another place" / "second", 2_000_000_001, 0o755)
-    return first, second
+
+    def copy(folder: Path) -> None:
+        copy_checkout(folder / "first", 1_000_000_000, 0o644)
+        copy_checkout(folder / "another place" / "second", 2_000_000_001, 0o755)
+
+    folder = make_once("checkouts", copy)
+    return folder / "first", folder / "another place" / "second"
 
 
 @pytest.fixture(scope="session")
-def syntheses(checkouts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> list[Synthesis]:
+def syntheses(checkouts: tuple[Path, Path], make_once: MakeOnce) -> list[Synthesis]:
     """The runs of both copies, in parallel, in output folders that still have a stack of a deleted environment."""
     if not list((ROOT / ".cache").glob("packages-*.zip")):
         pytest.fail("no packages for the Spark job yet: run `make synth` once, it fetches them")
-    folder = tmp_path_factory.mktemp("syntheses")
-    for copy in checkouts:
-        (folder / copy.name / "stacks" / "vlille-gone").mkdir(parents=True)
-        (folder / copy.name / "stacks" / "vlille-gone" / "cdk.tf.json").write_text("{}")
-    with ThreadPoolExecutor(2) as pool:
-        runs = [pool.submit(synthesize, copy, folder / copy.name) for copy in checkouts]
-        return [run.result() for run in runs]
+
+    def run(folder: Path) -> None:
+        for copy in checkouts:
+            (folder / copy.name / "stacks" / "vlille-gone").mkdir(parents=True)
+            (folder / copy.name / "stacks" / "vlille-gone" / "cdk.tf.json").write_text("{}")
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda copy: synthesize(copy, folder / copy.name), checkouts))
+
+    folder = make_once("syntheses", run)
+    return [read_synthesis(folder / copy.name) for copy in checkouts]
 
 
 @pytest.fixture(scope="session")
@@ -193,12 +204,14 @@ interval_minutes = 5
 
 
 @pytest.fixture(scope="session")
-def gbfs_stack(checkouts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def gbfs_stack(checkouts: tuple[Path, Path], make_once: MakeOnce) -> dict[str, Any]:
     """The stack of dev with GBFS systems."""
-    folder = tmp_path_factory.mktemp("gbfs")
-    (folder / "dev.toml").write_text((ENVIRONMENTS / "dev.toml").read_text("utf-8") + GBFS, "utf-8")
-    made = synthesize(checkouts[0], folder / "out", VLILLE_ENVIRONMENTS=str(folder))
-    return made.stacks["dev"]
+
+    def run(folder: Path) -> None:
+        (folder / "dev.toml").write_text((ENVIRONMENTS / "dev.toml").read_text("utf-8") + GBFS, "utf-8")
+        synthesize(checkouts[0], folder / "out", VLILLE_ENVIRONMENTS=str(folder))
+
+    return read_synthesis(make_once("gbfs", run) / "out").stacks["dev"]
 
 
 @pytest.fixture(scope="session")

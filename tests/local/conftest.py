@@ -1,6 +1,7 @@
 """Local environments for tests, with and without emulators."""
 
 import itertools
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +14,12 @@ import pytest
 from local.data_plane.emulators import Emulators
 from local.environment.environment import LocalEnvironment, project_number
 from local.environment.metadata_server import MetadataServer, access_token, identity_token
+from local.feeds.generated_day import LILLE, GeneratedDay
 from local.iam_proxy.access import AccessControl
 from local.processes.supervisor import Supervisor
 from local.services.iam import Policies
+from tests.conftest import MakeOnce
+from tests.local.finished_run import FinishedRun, run
 
 PROJECTS = itertools.count(1)
 
@@ -110,3 +114,38 @@ def as_deployer(environment: LocalEnvironment, url: str) -> dict[str, str]:
         environment.service(AccessControl).deployer, url, environment.clock.now().timestamp()
     )
     return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture(scope="session")
+def recording(make_once: MakeOnce) -> Path:
+    """Four responses of a generated day, with gaps; one record of the last has no number where one is required.
+
+    Names have local times of a summer day; the demo's day may be in winter.
+    """
+
+    def write(folder: Path) -> None:
+        generated = GeneratedDay("vlille_ods")
+        for minute in (25, 28, 30, 33):
+            at = datetime(2026, 7, 7, 8, minute, tzinfo=LILLE)
+            response = json.loads(generated.response_at(at.astimezone(UTC)))
+            if minute == 33:
+                response["records"][0]["fields"]["libelle"] = "many"
+            (folder / f"2026-07-07T08{minute}.json").write_text(json.dumps(response))
+
+    return make_once("recording", write)
+
+
+@pytest.fixture(scope="session")
+def unusual_demo(recording: Path, make_once: MakeOnce) -> FinishedRun:
+    """A demo of the recording in a path with odd characters, a locale without accents, a distant time zone, 60 columns,
+    no colours, output to a file.
+    """
+
+    def demo(folder: Path) -> None:
+        cwd = folder / "l'été [à vélo] & co"
+        cwd.mkdir()
+        words = ["--ticks", "3", "--feed", "vlille_ods", "--replay", str(recording)]
+        variables = {"LANG": "C", "LC_ALL": "", "TZ": "Pacific/Apia", "COLUMNS": "60", "NO_COLOR": "1"}
+        run(cwd, "demo", *words, **variables).save(folder)
+
+    return FinishedRun.load(make_once("unusual_demo", demo))
