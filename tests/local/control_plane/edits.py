@@ -96,6 +96,7 @@ TABLES = {"labels": LABELS, "gbfs.overrides": OVERRIDES}  # keys whose edit is a
 NOT_PLANNED = frozenset(
     {
         "project",
+        "shared_project",
         "batch.workers.machine_type",
         "batch.workers.disk_gigabytes",
         "ci.repository",

@@ -16,7 +16,10 @@ pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[3]
 PLANNED: dict[str, dict[str, dict[str, str]]] = json.loads(FILE.read_text("utf-8"))
-REMEDY = "plan it with the real provider: tests/local/control_plane/edits.py says how, docs/deploy.md has the table"
+REMEDY = (
+    "plan it with the real provider (tests/local/control_plane/edits.py says how), or without one add it to "
+    "NOT_PLANNED there; the table of docs/deploy.md says what a deploy does after an edit"
+)
 # What holds data that a replacement deletes.
 DATA = ("google_bigquery_dataset.", "google_bigquery_table.", "google_storage_bucket.")
 REFUSED = "region"  # by operate/deployment/changes.py, before a plan
