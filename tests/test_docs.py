@@ -112,7 +112,7 @@ def test_numbers_beyond_the_described_range_are_refused(
         assert count == 1
         file.write_text(before + head + changed, "utf-8")
         with pytest.raises(SettingsError) as refused:
-            load_environment(file, ["vlille_ogc"])
+            load_environment(file, ["vlille_gbfs"])
         assert key in str(refused.value)  # also where another key is compared with it
 
 

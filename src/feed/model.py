@@ -82,6 +82,7 @@ class Common:
     num_docks_available: str | None = None
     is_operational: str | Condition | None = None
     last_reported: str | None = None
+    capacity: str | None = None
 
 
 @dataclass(frozen=True)

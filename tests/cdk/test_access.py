@@ -89,7 +89,7 @@ CALLS: dict[Grant, Calls] = {
         ("src/collector/tick.py", "settings.quarantine_table"),
         ("src/collector/loading.py", "client.load_table_from_file"),
     ),
-    Grant("collector", "table vlille_ogc", "roles/bigquery.dataEditor"): (
+    Grant("collector", "table vlille_gbfs", "roles/bigquery.dataEditor"): (
         ("src/collector/tick.py", "settings.station_table"),
         ("src/collector/loading.py", "client.load_table_from_file"),
     ),

@@ -33,8 +33,8 @@ def test_what_each_archive_holds(synthesis: Synthesis) -> None:
             assert all(not name.endswith(".pyc") for name in archive.namelist())
     assert {"main.py", "requirements.txt", "feed/__init__.py", "collector/tick.py"} <= names["collector"]
     assert {name for name in names["collector"] if name.startswith("sources/")} == {
-        "sources/vlille_ogc/source.toml",
-        "sources/vlille_ogc/sample.json",
+        "sources/vlille_gbfs/source.toml",
+        "sources/vlille_gbfs/sample.json",
     }
     assert {"Dockerfile", "requirements.txt", "copier/app.py", "sources/vlille_ods/source.toml"} <= names[
         "copier"

@@ -69,7 +69,7 @@ def test_the_tables_of_every_environment(stack: dict[str, Any], feeds: dict[str,
     held = [arguments for _, arguments in resources(stack, "google_bigquery_table")]
     in_views = "${google_bigquery_dataset.views_dataset.dataset_id}"
     assert {each["table_id"] for each in held if each["dataset_id"] == in_views} == {
-        view.name for view in data_views(feeds["vlille_ogc"], "p.d", "UTC")
+        view.name for view in data_views(feeds["vlille_gbfs"], "p.d", "UTC")
     }
     tables = {each["table_id"]: each for each in held if each["dataset_id"] != in_views}
     assert set(tables) == {*FEEDS, "quarantine", "batch_runs", "availability", "minutes_present"}
@@ -191,7 +191,7 @@ def test_the_schedule(stack: dict[str, Any]) -> None:
     assert json.loads(base64.b64decode(jobs["batch"]["http_target"]["body"])) == {
         "parameters": {"FROM": "yesterday", "TO": "yesterday"}
     }
-    assert json.loads(base64.b64decode(jobs["collect"]["pubsub_target"]["data"])) == {"feed": "vlille_ogc"}
+    assert json.loads(base64.b64decode(jobs["collect"]["pubsub_target"]["data"])) == {"feed": "vlille_gbfs"}
 
 
 def test_the_parameters_of_the_batch_stand_where_its_arguments_do(stack: dict[str, Any]) -> None:

@@ -172,6 +172,6 @@ def test_a_setting_is_accepted_or_refused_in_one_sentence(key: str, tmp_path: Pa
     for value in values(dice):
         file.write_text(write_value(lines, key, literal(value, dice)), "utf-8", errors="replace")
         try:
-            load_environment(file, ["vlille_ogc"])
+            load_environment(file, ["vlille_gbfs"])
         except SettingsError as error:
             check_sentence(error, "")

@@ -173,7 +173,7 @@ def refusal(status: int, message: str, reason: str = "") -> Response:
 @pytest.fixture
 def settings() -> Settings:
     """The settings of dev, with a project that no other test uses."""
-    dev = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]
+    dev = load_environments(ENVIRONMENTS, ["vlille_gbfs"], only="dev")["dev"]
     return replace(dev, project=f"operate-{os.getpid()}-{next(PROJECTS)}")
 
 

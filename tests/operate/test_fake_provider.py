@@ -156,9 +156,13 @@ EDITS: dict[str, tuple[tuple[str, str, str], Changes]] = {
     ),
     # The sample is packaged with the function and the batch; a workflow template cannot be updated in place.
     "one more column": (
-        ("sources/vlille_ogc/sample.json", '"@id": "301",', '"@id": "301", "nb_velos_electriques": 3,'),
+        (
+            "sources/vlille_gbfs/sample.json",
+            '"num_bikes_available": 6,',
+            '"num_bikes_available": 6, "num_ebikes_available": 3,',
+        ),
         {
-            "google_bigquery_table.warehouse_vlille_ogc": ["update"],
+            "google_bigquery_table.warehouse_vlille_gbfs": ["update"],
             COLLECTOR_ZIP: RENEWED,
             FUNCTION: ["update"],
             "google_storage_bucket_object.upload_batch_code": RENEWED,
@@ -202,7 +206,7 @@ def test_the_outputs_are_shown(site: Site) -> None:
     done = site.make("outputs", "ENV=dev")
     assert done.returncode == 0, done.stdout
     output = " ".join(done.stdout.split())
-    assert "station_table = vlille-dev.vlille.vlille_ogc" in output
+    assert "station_table = vlille-dev.vlille.vlille_gbfs" in output
     # A value that only Google Cloud knows is a placeholder.
     assert "landing_bucket_url = url of vlille-dev-landing" in output
 

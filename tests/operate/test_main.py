@@ -24,7 +24,7 @@ SMOKE = (
     *("freshness", "changes", "columns", "quarantine"),
     "dashboard",
 )
-COMMON_COLUMNS = len(map_common_columns(load_feeds(ROOT / "sources")["vlille_ogc"]))
+COMMON_COLUMNS = len(map_common_columns(load_feeds(ROOT / "sources")["vlille_gbfs"]))
 
 
 def make_query_response(*values: str | None) -> Response:
@@ -54,7 +54,7 @@ def collecting() -> dict[str, Response]:
     return {
         "GET /storage/b/vlille-dev-landing/o": (
             200,
-            {"items": [{"name": f"vlille_ogc/{now:%Y%m%dT%H%M00Z}.json.gz"}, {"name": "notes.txt"}]},
+            {"items": [{"name": f"vlille_gbfs/{now:%Y%m%dT%H%M00Z}.json.gz"}, {"name": "notes.txt"}]},
         ),
         "GET /storage/b/vlille-dev-archive/o": (200, {}),
         f"GET /pubsub/{PARENT}/subscriptions/collect-dead": (200, {}),

@@ -17,7 +17,7 @@ from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.unit
 
-DEV = load_environments(ENVIRONMENTS, ["vlille_gbfs", "vlille_ogc"], only="dev")["dev"]
+DEV = load_environments(ENVIRONMENTS, ["vlille_gbfs"], only="dev")["dev"]
 LYON = replace(DEV, environment="lyon", shared_project=True)
 MAIL = "@vlille-dev.iam.gserviceaccount.com"
 

@@ -25,6 +25,7 @@ _COMMON_TYPES = {
     "num_docks_available": ("INTEGER",),
     "is_operational": ("BOOLEAN",),
     "last_reported": ("TIMESTAMP",),
+    "capacity": ("INTEGER",),
 }
 
 

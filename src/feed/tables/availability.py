@@ -15,6 +15,7 @@ _AVAILABILITY = {
     "num_docks_available": "INT64",
     "is_operational": "BOOL",
     "last_reported": "TIMESTAMP",
+    "capacity": "INT64",
 }
 
 

@@ -38,11 +38,11 @@ def test_the_small_stack_is_clean() -> None:
                 "google_bigquery_table_iam_member",
                 "more",
                 dataset_id="${google_bigquery_dataset.warehouse_dataset.dataset_id}",
-                table_id="${google_bigquery_table.warehouse_vlille_ogc.table_id}",
+                table_id="${google_bigquery_table.warehouse_vlille_gbfs.table_id}",
                 role="roles/bigquery.dataEditor",
                 member=WORKER_MEMBER,
             ),
-            Grant("worker", "table vlille_ogc", "roles/bigquery.dataEditor"),
+            Grant("worker", "table vlille_gbfs", "roles/bigquery.dataEditor"),
         ),
         (
             with_resources(

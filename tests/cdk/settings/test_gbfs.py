@@ -29,7 +29,7 @@ def load(folder: Path, gbfs: str, catalogue: str | None = None, dev: str = DEV) 
     file.write_text(f"{dev}\n[gbfs]\n{gbfs}\n", "utf-8")
     if catalogue is not None:
         (folder / CATALOGUE).write_text(catalogue, "utf-8")
-    return load_environment(file, ("vlille_ogc",))
+    return load_environment(file, ("vlille_gbfs",))
 
 
 def refusal(folder: Path, gbfs: str, catalogue: str | None = None) -> SettingsError:
@@ -40,7 +40,7 @@ def refusal(folder: Path, gbfs: str, catalogue: str | None = None) -> SettingsEr
 
 def test_without_the_table_nothing_is_collected(tmp_path: Path) -> None:
     (tmp_path / "dev.toml").write_text(DEV, "utf-8")
-    settings = load_environment(tmp_path / "dev.toml", ("vlille_ogc",))
+    settings = load_environment(tmp_path / "dev.toml", ("vlille_gbfs",))
     assert (settings.gbfs, settings.gbfs_systems) == (None, ())
 
 
@@ -146,7 +146,7 @@ def test_no_day_is_settled_before_its_last_minute_is_closed(tmp_path: Path) -> N
         "would be there twice if its day was rebuilt before"
     )
     (tmp_path / "dev.toml").write_text(low, "utf-8")
-    assert load_environment(tmp_path / "dev.toml", ("vlille_ogc",)).messages.retention_minutes == 59
+    assert load_environment(tmp_path / "dev.toml", ("vlille_gbfs",)).messages.retention_minutes == 59
 
 
 def test_a_catalogue_that_cannot_be_read_is_told(tmp_path: Path) -> None:

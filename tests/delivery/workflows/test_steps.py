@@ -28,12 +28,12 @@ from tests.operate.conftest import Google, empty_project
 
 pytestmark = pytest.mark.emulator
 
-TABLE = "google_bigquery_table.warehouse_vlille_ogc"
+TABLE = "google_bigquery_table.warehouse_vlille_gbfs"
 COLUMNS = [{"name": name, "type": "STRING", "mode": "NULLABLE"} for name in ("collected_at", "nom")]
 DROPS = planned(
     {
         **update(TABLE, {"schema": json.dumps(COLUMNS)}, {"schema": json.dumps(COLUMNS[:1])}),
-        "name": "warehouse_vlille_ogc",
+        "name": "warehouse_vlille_gbfs",
     },
     complete=True,
     errored=False,

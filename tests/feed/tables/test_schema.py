@@ -116,7 +116,8 @@ def test_availability_names_common_columns(ods: Feed) -> None:
         "  CAST(`nbvelosdispo` AS INT64) AS num_bikes_available,\n"
         "  CAST(`nbplacesdispo` AS INT64) AS num_docks_available,\n"
         "  CAST(`etat` = 'EN SERVICE' AS BOOL) AS is_operational,\n"
-        "  CAST(`datemiseajour` AS TIMESTAMP) AS last_reported\n"
+        "  CAST(`datemiseajour` AS TIMESTAMP) AS last_reported,\n"
+        "  CAST(NULL AS INT64) AS capacity\n"
         "FROM `demo.vlille.vlille_ods`"
     )
 

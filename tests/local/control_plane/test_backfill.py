@@ -109,7 +109,7 @@ def old_files(plane: ControlPlane, environment: LocalEnvironment) -> OldFiles:
     originals = {f"data___2023-{minute}:00.json": sample for minute in MINUTES}
     for name, content in originals.items():
         environment.service(Storage).put_object(OLD, name, content, "application/json", {})
-    dev = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]
+    dev = load_environments(ENVIRONMENTS, ["vlille_gbfs"], only="dev")["dev"]
     return OldFiles(environment, cloud, replace(dev, project=PROJECT), originals)
 
 

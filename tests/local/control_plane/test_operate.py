@@ -48,7 +48,7 @@ def environment(
 
 @pytest.fixture
 def settings(environment: LocalEnvironment) -> Settings:
-    dev = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]
+    dev = load_environments(ENVIRONMENTS, ["vlille_gbfs"], only="dev")["dev"]
     return replace(dev, project=environment.project, region=environment.region)
 
 
@@ -259,7 +259,7 @@ def with_project(stack: dict[str, Any], settings: Settings) -> dict[str, Any]:
 
 def test_the_rows_content_is_observed(cloud: Cloud, settings: Settings) -> None:
     """Two minutes: station 1 changes, station 2 does not, and no station reports its free docks."""
-    feed = load_feeds(ROOT / "sources")["vlille_ogc"]
+    feed = load_feeds(ROOT / "sources")["vlille_gbfs"]
     deploy(cloud, replace(settings, feed="another"))
     datasets = f"{cloud.endpoints.big_query}projects/{settings.project}/datasets/vlille/tables"
     for name, fields in ((feed.name, station_schema(feed)), ("quarantine", quarantine_schema())):
@@ -267,23 +267,24 @@ def test_the_rows_content_is_observed(cloud: Cloud, settings: Settings) -> None:
         cloud.call("POST", datasets, json=table)
     queries = f"{cloud.endpoints.big_query}projects/{settings.project}/queries"
     for sql in (
-        f"INSERT INTO `{settings.dataset}.{feed.name}` (collected_at, id, nb_velos_dispo, date_modification) VALUES "  # noqa: S608
+        f"INSERT INTO `{settings.dataset}.{feed.name}` "  # noqa: S608
+        "(collected_at, station_id, num_bikes_available, last_reported) VALUES "
         "(TIMESTAMP '2026-11-24 11:58:00+00', '1', 3, TIMESTAMP '2026-11-24 11:50:00+00'), "
         "(TIMESTAMP '2026-11-24 11:58:00+00', '2', 3, TIMESTAMP '2099-01-01 00:00:00+00'), "
         "(TIMESTAMP '2026-11-24 11:59:00+00', '1', 4, TIMESTAMP '2026-11-24 11:50:00+00'), "
         "(TIMESTAMP '2026-11-24 11:59:00+00', '2', 3, TIMESTAMP '2099-01-01 00:00:00+00')",
         f"INSERT INTO `{settings.dataset}.quarantine` (collected_at, feed, scope, reason, occurrences) VALUES "  # noqa: S608
-        "(TIMESTAMP '2026-11-24 11:58:00+00', 'vlille_ogc', 'value', 'implausible', 2), "
-        "(TIMESTAMP '2026-11-24 11:59:00+00', 'vlille_ogc', 'response', 'html', 1), "
+        "(TIMESTAMP '2026-11-24 11:58:00+00', 'vlille_gbfs', 'value', 'implausible', 2), "
+        "(TIMESTAMP '2026-11-24 11:59:00+00', 'vlille_gbfs', 'response', 'html', 1), "
         "(TIMESTAMP '2026-11-24 11:59:00+00', 'another', 'response', 'html', 1), "
-        "(TIMESTAMP '2026-11-24 10:59:00+00', 'vlille_ogc', 'response', 'html', 1)",
+        "(TIMESTAMP '2026-11-24 10:59:00+00', 'vlille_gbfs', 'response', 'html', 1)",
     ):
         cloud.call("POST", queries, json={"query": sql, "useLegacySql": False})
     assert observe_content(cloud, settings, feed, LOCAL, NOW) == Content(
         ticks=2,
         newest_tick=TICK - timedelta(minutes=1),
         newest_report=TICK - timedelta(minutes=10),
-        lost=("name", "area", "latitude", "longitude", "num_docks_available", "is_operational"),
+        lost=("name", "area", "latitude", "longitude", "num_docks_available", "is_operational", "capacity"),
         changed=1,
         minutes=2,
         quarantined={("response", "html"): 1, ("value", "implausible"): 2},

@@ -30,7 +30,7 @@ from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.unit
 
-LOADED = load_environments(ENVIRONMENTS, ["vlille_ogc"])
+LOADED = load_environments(ENVIRONMENTS, ["vlille_gbfs"])
 DEV, PROD = LOADED["dev"].batch, LOADED["prod"].batch
 ONE = replace(DEV, master=Machine("e2-standard-4", 50), workers=Workers(0, "e2-standard-4", 50))
 ORIGINAL = replace(DEV, master=Machine("n1-standard-4", 50), workers=Workers(7, "n1-standard-2", 50))
@@ -41,7 +41,7 @@ def test_a_survey_counts_objects_as_the_copier_plans_them(feeds: dict[str, Feed]
     for name, size in {
         "data___2023-10-26_22:50:00.json": 160_000,
         "old/data___2023-10-29_02:30:00.json": 160_000,  # two times on one day
-        "vlille_ogc/20240102T205000Z.json.gz": 25_000,
+        "vlille_gbfs/20240102T205000Z.json.gz": 25_000,
         "notes.txt": 3,
         "data___2023-03-26_02:30:00.json": 160_000,
     }.items():
@@ -50,7 +50,7 @@ def test_a_survey_counts_objects_as_the_copier_plans_them(feeds: dict[str, Feed]
     assert (survey.old_bytes, survey.landed_bytes) == (320_000, 25_000)
     assert survey.days == {
         "vlille_ods": {date(2023, 10, 26), date(2023, 10, 29)},
-        "vlille_ogc": {date(2024, 1, 2)},
+        "vlille_gbfs": {date(2024, 1, 2)},
     }
     assert survey.refusals[0].startswith("notes.txt: unknown name")
 

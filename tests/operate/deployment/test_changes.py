@@ -22,7 +22,7 @@ DEPLOYED = {DATASET: "europe-west1", ARTIFACTS: "europe-west1", "google_pubsub_t
 
 @pytest.fixture
 def settings() -> Settings:
-    return load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]
+    return load_environments(ENVIRONMENTS, ["vlille_gbfs"], only="dev")["dev"]
 
 
 def stack_in(region: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from operate.target import Target
 from tests.conftest import ENVIRONMENTS
 from tests.operate.conftest import Google
 
-DEV = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]  # data is stale after 15 minutes
+DEV = load_environments(ENVIRONMENTS, ["vlille_gbfs"], only="dev")["dev"]  # data is stale after 15 minutes
 NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
 FRESH = datetime(2026, 11, 24, 11, 59, tzinfo=UTC)
 CLOUD = Target("dev")

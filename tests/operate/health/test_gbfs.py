@@ -30,7 +30,7 @@ from operate.target import Target
 from tests.conftest import ENVIRONMENTS, bigquery_client
 from tests.operate.conftest import Google
 
-PLAIN = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]  # silent after 15 minutes
+PLAIN = load_environments(ENVIRONMENTS, ["vlille_gbfs"], only="dev")["dev"]  # silent after 15 minutes
 NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
 CLOUD = Target("dev")
 IDS = ("a", "b", "c", "d", "e", "f", "g", "h")

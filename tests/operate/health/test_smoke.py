@@ -17,7 +17,7 @@ from tests.conftest import ENVIRONMENTS
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[3]
-DEV = load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]  # silent after 15 minutes
+DEV = load_environments(ENVIRONMENTS, ["vlille_gbfs"], only="dev")["dev"]  # silent after 15 minutes
 NOW = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
 CLOUD = Target("dev")
 NIGHT = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
@@ -42,7 +42,7 @@ WELL = Facts(
     jobs=JOBS,
     run=RUN,
     minutes=Minutes(date(2026, 11, 23), 1_438, 1_440),
-    load_jobs={"vlille_ogc": 1_440, "quarantine": 3, "vlille_ogc_staging_1": 1},
+    load_jobs={"vlille_gbfs": 1_440, "quarantine": 3, "vlille_gbfs_staging_1": 1},
 )
 
 
@@ -52,7 +52,7 @@ def test_a_healthy_environment_passes_every_check() -> None:
         "ok     archive       newest of 2026-11-24 11:50 UTC; the oldest landed object has waited 9 min",
         "ok     rows          newest of 2026-11-24 11:59 UTC, 1 min ago",
         "ok     minutes       1,438 of 1,440 on 2026-11-23",
-        "ok     load jobs     1,440 into vlille_ogc, 3 into quarantine in 24 hours, of 1,500 each",
+        "ok     load jobs     1,440 into vlille_gbfs, 3 into quarantine in 24 hours, of 1,500 each",
         "ok     dead letters  none",
         "ok     job collect   enabled, last tried 0 min ago",
         "ok     job copy      enabled, last tried 1 min ago",
@@ -89,7 +89,7 @@ def test_a_healthy_environment_passes_every_check() -> None:
         (
             {"load_jobs": {}},
             "load jobs",
-            "0 into vlille_ogc, 0 into quarantine in 24 hours, of 1,500 each",
+            "0 into vlille_gbfs, 0 into quarantine in 24 hours, of 1,500 each",
         ),
         ({"dead_letters": None}, "dead letters", "Monitoring has no data point"),
         ({"jobs": JOBS | {"batch": Job("ENABLED")}, "run": None}, "last batch", "no run has ended yet"),
@@ -132,7 +132,7 @@ AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tr
         (
             {"landing": Landing(ago(9), ago(0.5), "https://new.example/stations")},
             {
-                "address": "the API has moved to https://new.example/stations: change url in sources/vlille_ogc, "
+                "address": "the API has moved to https://new.example/stations: change url in sources/vlille_gbfs, "
                 "then `make deploy ENV=dev`"
             },
         ),
@@ -163,9 +163,9 @@ AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tr
             },
         ),
         (
-            {"load_jobs": {"vlille_ogc": 1_440, "quarantine": 1_470}},
+            {"load_jobs": {"vlille_gbfs": 1_440, "quarantine": 1_470}},
             {
-                "load jobs": "1,440 into vlille_ogc, 1,470 into quarantine in 24 hours, of 1,500 each, soon used up: "
+                "load jobs": "1,440 into vlille_gbfs, 1,470 into quarantine in 24 hours, of 1,500 each, soon used up: "
                 "`make logs JOB=collect ENV=dev` shows load_job_failed; failed jobs count too"
             },
         ),

@@ -32,7 +32,7 @@ def deployer(cloud: Cloud, settings: Settings, cdktf: FakeCdktf, messages: list[
 @pytest.fixture
 def settings() -> Settings:
     """The environment as its file has it: the command line reads no other."""
-    return load_environments(ENVIRONMENTS, ["vlille_ogc"], only="dev")["dev"]
+    return load_environments(ENVIRONMENTS, ["vlille_gbfs"], only="dev")["dev"]
 
 
 @pytest.fixture(autouse=True)
