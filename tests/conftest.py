@@ -40,7 +40,11 @@ collect_ignore = [
     *([] if HAS_PLANS else ["review/test_shared_plans.py"]),
     *([] if HAS_CASES else ["spark/test_shared_cases.py"]),
     *([] if CATALOGUE.exists() else ["gbfs/catalogue/test_published_catalogue.py"]),
-    *([] if RECORDED_DAY.exists() else ["gbfs/history/test_recorded_day.py"]),
+    *(
+        []
+        if RECORDED_DAY.exists()
+        else ["gbfs/history/test_recorded_day.py", "spark/packs/test_rebuilt_recorded_day.py"]
+    ),
 ]
 RESPONSES = {"generated": EXAMPLE, **({"recorded": RECORDED} if RECORDED.exists() else {})}
 
