@@ -51,11 +51,24 @@ ACCESS_ARGUMENTS = re.compile(
     r"\w*tls_\w+|auth_enabled|authorization\w*|authentication\w*|transit_encryption_mode|iap|\w*security_policy|"
     r"access(?:_\w+)?|acl|\w*ssh\w*|\w*abac|password\w*|consumer_\w+|producer_\w+|share_settings|\w*anonymous\w*|"
     r"visibility|issuer\w*|audiences?|policy_data|firewall\w*|restrict\w*|\w*peering\w*|external_\w*ip\w*|nat_ip|"
-    r"enable_\w*access|disable_\w*access|\w*identity_federation\w*|share_type"
+    r"enable_\w*access|disable_\w*access|\w*identity_federation\w*|share_type|allow|allow_(?:all\w*|credentials|external\w*|"
+    r"global\w*|insecure|net_admin|open|origin\w*|password\w*|psc\w*|stale\w*|subject\w*|tenants)|allowlist\w*|\w+_allowlist|"
+    r"deny|deny_\w+|denied_\w+|disallowed_\w+|administrators|security_operators|auth_(?:domain|fail_action)|authenticator_\w+|"
+    r"client_auth\w*|(?:client|server)_validation_\w+|cidrs?|cors\w*|disable_auth|enable_rbac|enable_insecure_\w+|insecure_\w+|"
+    r"fail_open|has_root_access|squash_mode|kerberos5\w*|nfs_export_options|internet_access|invokers|issue_client_certificate|"
+    r"(?:im|ex)port_custom_routes|master_global_access_config|network_policy|no_external_ip|no_proxy_access|permission_level|"
+    r"permissive_mode|privileged_access|psc_enabled|enable_private_service_connect|rbac_binding_config|required_access_levels|"
+    r"service_external_ips_config|signed_(?:request_mode|token_options)|source_restriction|trust_\w+|selective_authentication|"
+    r"ssl_(?:policy|settings|principal_mapping_rules)|use_ssl|validate_ssl|oauth_scopes|service_account_scopes|scopes|"
+    r"(?:vpc_)?ip_subnetworks|ip_address_ranges?"
 )
 # Arguments with the identity that a resource runs as.
 IDENTITY_ARGUMENTS = re.compile(
     r"(?:^|[._])(?:service_account(?:_email|_name|_id)?(?:\.email)?|run_as\w*|impersonated?_user)$"
+)
+# Attributes with the resources, not the principals, that use another one.
+USERS_OF_RESOURCES = frozenset(
+    f"google_compute_{each}.users" for each in ("address", "disk", "global_address", "region_disk")
 )
 UNRELATED_NAMES = re.compile(
     r"access_(?:mode|log\w*|time|type)|.*_version|password_wo_version|external_ip_count|.*_id|.*_time"
@@ -79,6 +92,13 @@ def _find_sentence(section: str, type_: str) -> str:
 def _list_rules(type_: str) -> Mapping[str, str]:
     found: Mapping[str, str] = _read_table()["arguments"].get(type_, {})
     return found
+
+
+@cache
+def _list_not_evaluated(type_: str) -> tuple[str, ...]:
+    """Return the arguments about access that the renderer of a type does not evaluate."""
+    table: Mapping[str, list[str]] = _read_table()["not_evaluated"]
+    return tuple(path for key, paths in table.items() if fnmatchcase(type_, key) for path in paths)
 
 
 def exposure_findings(change: Change, context: Context) -> Iterator[Finding]:
@@ -164,10 +184,9 @@ def list_unexamined_access(change: Change) -> tuple[str, ...]:
     if not is_known(change.type):
         return (change.type,)
     if registry.find_renderers(change.type):
-        paths: list[str] = _read_table()["not_evaluated"].get(change.type, [])
         return tuple(
             f"{change.type}.{path}"
-            for path in paths
+            for path in _list_not_evaluated(change.type)
             if any(re.sub(r"\[[^\]]*\]", "", each.path).startswith(path) for each in list_differences(change))
         )
     rules = _list_rules(change.type)
@@ -175,6 +194,7 @@ def list_unexamined_access(change: Change) -> tuple[str, ...]:
         path
         for each in list_differences(change)
         for path in _list_access_paths(each)
+        if f"{change.type}.{path}" not in USERS_OF_RESOURCES
         if not any(
             path == rule or path.startswith(f"{rule}.") or rule.startswith(f"{path}.") for rule in rules
         )
@@ -190,6 +210,8 @@ def _list_access_paths(difference: Difference) -> Iterator[str]:
                 continue
             steps = re.sub(r"\[[^\]]*\]", "", leaf).split(".")
             for index, step in enumerate(steps):
+                if step in UNRELATED_ARGUMENTS:
+                    break  # keys of labels can be any word
                 if ACCESS_ARGUMENTS.fullmatch(step) and not UNRELATED_NAMES.fullmatch(step):
                     yield ".".join(steps[: index + 1])
                     break
