@@ -76,6 +76,13 @@ def wait_for_deliveries(run: LocalRun) -> None:
         run.clock.run(lambda: run.pubsub.count_undelivered(run.names.push_subscription) == 0)
 
 
+def wait_for_scheduled_batch(run: LocalRun) -> None:
+    """Let time pass until no batch runs: a scheduled one may have begun with one of the last ticks."""
+    if any(each.state == "RUNNING" for each in run.dataproc.workflows):
+        with run.terminal.stage("rebuild", "waiting for the scheduled batch"):
+            run.clock.run(lambda: all(each.state != "RUNNING" for each in run.dataproc.workflows))
+
+
 def archive(run: LocalRun, sweep: Callable[[], None]) -> None:
     """Run the copier's job, as `sweep` starts it. Raises LocalError where its last attempt fails."""
     with run.terminal.stage("archive", "archiving landed objects"):
@@ -125,14 +132,21 @@ def _wait_for_execution(run: LocalRun, job: str, start: Callable[[], None]) -> E
 
 
 def _wait_for_workflow(run: LocalRun, start: Callable[[], None]) -> Workflow:
+    """Return the workflow that `start` starts, once it has ended; one that ran before is another one."""
+    earlier = {each.operation for each in run.dataproc.workflows}
     ended: list[Workflow] = []
     failed: list[Execution] = []
-    run.dataproc.on_ended.append(ended.append)
+
+    def add_ended(workflow: Workflow) -> None:
+        if workflow.operation not in earlier:
+            ended.append(workflow)
+
+    run.dataproc.on_ended.append(add_ended)
     run.scheduler.on_finished.append(failed.append)
     start()
     batch = run.names.batch_job
     run.clock.run(lambda: bool(ended) or any(r.job == batch and not r.response.ok for r in failed))
-    run.dataproc.on_ended.remove(ended.append)
+    run.dataproc.on_ended.remove(add_ended)
     run.scheduler.on_finished.remove(failed.append)
     if not ended:
         raise LocalError(

@@ -16,7 +16,14 @@ from local.processes.records import OWNER, end_orphaned_processes
 from local.runs.local_run import LocalRun, start_run
 from local.runs.options import Options
 from local.runs.page import page_url
-from local.runs.pipeline import LandedTicks, archive, print_events, rebuild, wait_for_deliveries
+from local.runs.pipeline import (
+    LandedTicks,
+    archive,
+    print_events,
+    rebuild,
+    wait_for_deliveries,
+    wait_for_scheduled_batch,
+)
 from local.runs.report import (
     Report,
     add_first_denial,
@@ -193,6 +200,7 @@ def _archive_and_rebuild(run: LocalRun, report: Report, progress: _Progress) -> 
     days = sorted(tick.date() for tick in progress.landed.ticks)
     if not days:
         raise LocalError("no object landed, so there is nothing to rebuild: see the function's log")
+    wait_for_scheduled_batch(run)
     parameters = {"FROM": days[0].isoformat(), "TO": days[-1].isoformat()}
     rebuild(run, report, lambda: _start_batch(run, parameters))
 
