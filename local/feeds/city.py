@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urljoin
 
 from gbfs import CatalogueSystem, GbfsError
 from gbfs.catalogue.registry import Registry, load_registry, update_registry
@@ -71,7 +72,11 @@ def prepare_city(name: str, folder: Path, cache: Path, download: Download = fetc
             raise LocalError(f"CITY={name}: {error}; name a system with stations") from error
         unreachable_reason = str(error)
     if unreachable_reason is not None:
-        status = StatusFile(system.versions[-1] if system.versions else DEFAULT_VERSION, system.discovery_url)
+        status = StatusFile(
+            system.versions[-1] if system.versions else DEFAULT_VERSION,
+            system.discovery_url,
+            urljoin(system.discovery_url, "station_information.json"),
+        )
     sources = folder / system.system_id.replace(os.sep, "_") / "sources"
     write_feed(sources, system, status)
     return City(system, status.version, sources.resolve(), unreachable_reason)

@@ -206,8 +206,8 @@ def serve_system(
 ) -> SimulatedServer:
     """Start a server for a simulated system, with the files of the minute that `now` returns.
 
-    Responses have an ETag; a request whose If-None-Match has it gets 304. gbfs.json never has a fault; transfer
-    faults apply to the other files.
+    The folder of a requested path does not matter. Responses have an ETag; a request whose If-None-Match has it gets
+    304. gbfs.json never has a fault; transfer faults apply to the other files.
     """
     closing = threading.Event()
     requests: dict[str, int] = {}
@@ -217,7 +217,7 @@ def serve_system(
         timeout = 60
 
         def do_GET(self) -> None:
-            file = self.path.partition("?")[0].removeprefix("/").removesuffix(".json")
+            file = self.path.partition("?")[0].rpartition("/")[2].removesuffix(".json")
             requests[file] = requests.get(file, 0) + 1
             try:
                 body = system.document(file, now().replace(second=0, microsecond=0), server_url())

@@ -51,6 +51,46 @@ def test_different_ids_have_different_names(one: str, other: str) -> None:
     assert (make_feed_name(one) == make_feed_name(other)) == (one.lower() == other.lower())
 
 
+INFORMATION_URL = "https://example.org/2/station_information.json"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_names_places_and_capacities_are_joined(tmp_path: Path, version: str) -> None:
+    status = StatusFile(version, URL, INFORMATION_URL)
+    feed = load_feed(write_feed(tmp_path / "sources", LILLE, status))
+    assert feed.join is not None
+    assert feed.join.url(feed.url) == INFORMATION_URL
+    outcome = parse_response(feed, make_sample_json(status), NOON)
+    assert (len(outcome.rows), outcome.rejections, outcome.drifts) == (3, (), ())
+    row = outcome.rows[0]
+    assert (row["station_id"], row["name"], row["capacity"]) == ("1", "Station 1", 20)
+    assert (row["lat"], row["lon"]) == pytest.approx((50.631, 3.061))
+    [station] = [each for each in outcome.rows if each["station_id"] == "2"]
+    far = (
+        make_sample_json(status)
+        .replace(str(station["lat"]).encode(), b"-37.8")
+        .replace(b'"lon": 3.062', b'"lon": 144.9')
+    )
+    elsewhere = parse_response(feed, far, NOON)
+    assert (elsewhere.rows[1]["lat"], elsewhere.rows[1]["lon"], elsewhere.rejections) == (-37.8, 144.9, ())
+    common = feed.common
+    assert (common.name, common.latitude, common.longitude, common.capacity) == (
+        "name",
+        "lat",
+        "lon",
+        "capacity",
+    )
+    columns = {column["name"] for column in station_schema(feed)}
+    schema = SCHEMAS["3.1-RC3" if version == "3.1" else version]["station_status"]
+    assert columns - {"collected_at"} == {*schema["fields"], "name", "lat", "lon", "capacity"}
+
+
+@pytest.mark.parametrize("url", ["", "https://other.example/station_information.json"])
+def test_without_station_information_on_the_host_the_id_is_the_name(tmp_path: Path, url: str) -> None:
+    feed = load_feed(write_feed(tmp_path / "sources", LILLE, StatusFile("2.3", URL, url)))
+    assert (feed.join, feed.common.name, feed.common.capacity) == (None, "station_id", None)
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_version_gives_a_feed_with_the_fields_of_its_schema(tmp_path: Path, version: str) -> None:
     feed = load_feed(write_feed(tmp_path / "sources", LILLE, StatusFile(version, URL)))
@@ -59,11 +99,11 @@ def test_every_version_gives_a_feed_with_the_fields_of_its_schema(tmp_path: Path
     schema = SCHEMAS["3.1-RC3" if version == "3.1" else version]["station_status"]
     assert set(columns) - {"collected_at"} == set(schema["fields"])
     assert (feed.common.station_id, feed.common.name) == ("station_id", "station_id")
-    outcome = parse_response(feed, make_sample_json(version), NOON)
+    outcome = parse_response(feed, make_sample_json(StatusFile(version, URL)), NOON)
     assert (len(outcome.rows), outcome.rejections, outcome.drifts) == (3, (), ())
     row = outcome.rows[0]
     assert (row["station_id"], row["is_renting"], row["last_reported"]) == ("1", True, NOON)
-    [same, *_] = read_file("lille", "station_status", make_sample_json(version)).rows
+    [same, *_] = read_file("lille", "station_status", make_sample_json(StatusFile(version, URL))).rows
     vehicles = "vehicles" if version[0] == "3" else "bikes"
     assert row[f"num_{vehicles}_available"] == same["num_vehicles_available"] == 3
 
@@ -75,7 +115,9 @@ def test_any_name_is_a_valid_title(tmp_path: Path, text: str) -> None:
 
 
 def test_without_a_location_the_title_is_the_name() -> None:
-    assert format_source_toml(replace(LILLE, location=""), "2.3", URL).startswith('title = "V\'lille"\n')
+    assert format_source_toml(replace(LILLE, location=""), StatusFile("2.3", URL)).startswith(
+        'title = "V\'lille"\n'
+    )
 
 
 # --- discovery ------------------------------------------------------------------------------------
@@ -95,7 +137,8 @@ def test_the_status_file_is_found_in_gbfs_json() -> None:
 
     found = discover_status_file(LILLE, download)
     assert urls == [LILLE.discovery_url]
-    assert found == StatusFile("2.3", LILLE.discovery_url.replace("gbfs.json", "station_status.json"))
+    base = LILLE.discovery_url.removesuffix("gbfs.json")
+    assert found == StatusFile("2.3", f"{base}station_status.json", f"{base}station_information.json")
 
 
 @pytest.mark.parametrize(
