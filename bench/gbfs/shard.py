@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 from bench.gbfs.systems import MINUTE
 from collector.envelope import Delivery
-from gbfs.collection.packs import minute_prefix, pack_name, read_pack
+from gbfs.collection.packs import pack_name, read_pack
 from gbfs.collection.rows import summarize_result
 from gbfs.collection.shards import split_by_shard
 from gbfs_collector.fetching import Limits, Request
@@ -29,15 +29,19 @@ TABLES = ("station_status", "polls", "quarantine")
 
 @dataclass(frozen=True)
 class FolderStore(ObjectStore):
-    """A folder instead of a bucket; `bucket` is its path."""
+    """A folder instead of a bucket; `bucket` is its path. Counts its calls."""
+
+    calls: ClassVar[Counter[str]] = Counter()
 
     def read(self, name: str) -> bytes | None:
         """Return an object's content, or None if it does not exist."""
+        self.calls["reads"] += 1
         path = Path(self.bucket, name)
         return path.read_bytes() if path.exists() else None
 
     def create(self, name: str, content: bytes, content_type: str) -> StoredObject:
         """Create an object."""
+        self.calls["creates"] += 1
         path = Path(self.bucket, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -45,6 +49,7 @@ class FolderStore(ObjectStore):
 
     def list_names(self, prefix: str, limit: int | None = None) -> Iterator[str]:
         """Yield object names with a prefix, in order."""
+        self.calls["lists"] += 1
         files = (path for path in Path(self.bucket).rglob("*") if path.is_file())
         names = sorted(path.relative_to(self.bucket).as_posix() for path in files)
         yield from (name for name in names if name.startswith(prefix))
@@ -84,11 +89,10 @@ def main(urls_file: str, number: str, of: str, folder: str, result: str) -> None
         "systems": len(mine),
         "received": outcomes["received"],
         "failed": outcomes["failed"],
-        "packs": len(list(pack.parent.glob(f"{Path(minute_prefix(MINUTE)).name}*"))),
         "pack_bytes": pack.stat().st_size,
         "seconds": seconds,
     }
-    Path(result).write_text(json.dumps(counts | dict(jobs.counts)))
+    Path(result).write_text(json.dumps(counts | dict(jobs.counts) | dict(FolderStore.calls)))
 
 
 if __name__ == "__main__":

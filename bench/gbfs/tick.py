@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.gbfs.cost import SIZES
-from bench.gbfs.systems import SYSTEMS
+from bench.gbfs.systems import SYSTEMS, generate_systems
 from bench.measure import BenchError, Figure, Timing, time_command
 from gbfs.collection.shards import parse_host
 
@@ -51,7 +52,7 @@ def run(runs: int) -> list[Figure]:
         urls: dict[str, str] = json.loads(file.read_text())
         ticks = [collect_tick(Path(name), urls, SHARDS) for _ in range(min(runs, RUNS))]
         smaller = {
-            size: [collect_tick(Path(name), dict(list(urls.items())[:size]), 1) for _ in range(RUNS)]
+            size: [collect_tick(Path(name), select_systems(urls, size), 1) for _ in range(RUNS)]
             for size in SIZES
             if size < SYSTEMS
         }
@@ -62,6 +63,13 @@ def run(runs: int) -> list[Figure]:
         _report_growth(ticks[0].counts, hosts),
         _report_seconds(smaller | {SYSTEMS: ticks}),
     ]
+
+
+def select_systems(urls: Mapping[str, str], size: int) -> dict[str, str]:
+    """Return the URLs of the first systems; a single one is one that responds."""
+    responds = {each.system.system_id for each in generate_systems(random.Random(0)) if each.outcome == "ok"}  # noqa: S311
+    first = next(system_id for system_id in urls if system_id in responds)
+    return dict([(first, urls[first]), *((key, url) for key, url in urls.items() if key != first)][:size])
 
 
 def collect_tick(folder: Path, urls: Mapping[str, str], shards: int) -> Tick:
