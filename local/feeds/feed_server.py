@@ -2,9 +2,10 @@
 
 import json
 import math
+import os
 import threading
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
@@ -13,7 +14,17 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
-from feed import Column, Feed, combine_responses, parse_response, split_response
+from feed import (
+    Column,
+    Feed,
+    add_query,
+    combine_responses,
+    parse_response,
+    redact_secrets,
+    resolve_parameters,
+    secret_variable_name,
+    split_response,
+)
 from feed.model import ROOT
 from feed.parsing.join import Join
 from feed.paths import FieldPath, find_values
@@ -155,11 +166,26 @@ def _split_joined(body: bytes) -> tuple[bytes, bytes | None]:
 
 
 def probe_api(feed: Feed, url: str) -> str | None:
-    """Request the real API once; return None where it returns rows within 4 s, else why it cannot be used."""
+    """Request the real API once; return None where it returns rows within 4 s, else why it cannot be used.
+
+    The request has the feed's parameters and headers, with the values of secrets from environment variables, which the
+    reason does not repeat.
+    """
+    variables = {name: secret_variable_name(name) for name in feed.secrets}
+    if missing := [variable for variable in variables.values() if not os.environ.get(variable)]:
+        return f"it needs a secret: set the variable {missing[0]} to its value"
+    secrets = {name: os.environ[variable] for name, variable in variables.items()}
+    query, headers = (resolve_parameters(each, secrets) for each in (feed.query, feed.headers))
+    reason = _explain_probe(feed, add_query(url, query), query, headers)
+    return None if reason is None else redact_secrets(reason, secrets.values())
+
+
+def _explain_probe(feed: Feed, url: str, query: Mapping[str, str], headers: Mapping[str, str]) -> str | None:
     try:
-        body = fetch_with_deadline(url)
+        body = fetch_with_deadline(url, headers)
         if feed.join is not None:
-            body = combine_responses(body, fetch_with_deadline(feed.join.url(url)))
+            second = fetch_with_deadline(add_query(feed.join.url(url), query), headers)
+            body = combine_responses(body, second)
     except OSError as error:
         return str(error)
     outcome = parse_response(feed, body, datetime.now(UTC))
@@ -169,10 +195,10 @@ def probe_api(feed: Feed, url: str) -> str | None:
     return None
 
 
-def fetch_with_deadline(url: str) -> bytes:
+def fetch_with_deadline(url: str, headers: Mapping[str, str] | None = None) -> bytes:
     """Return the response body of a URL. Raises OSError, with the reason, where there is none within 4 s."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="probe")
-    pending = pool.submit(_fetch, url)
+    pending = pool.submit(_fetch, url, headers or {})
     pool.shutdown(wait=False)
     try:
         return pending.result(PROBE_S)
@@ -182,8 +208,10 @@ def fetch_with_deadline(url: str) -> bytes:
         raise OSError(f"it cannot be reached ({getattr(error, 'reason', error)})") from error
 
 
-def _fetch(url: str) -> bytes:
-    request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})  # noqa: S310  (checked below)
+def _fetch(url: str, headers: Mapping[str, str]) -> bytes:
+    request = urllib.request.Request(url)  # noqa: S310  (checked below)
+    for name, value in {"User-Agent": USER_AGENT, **headers}.items():
+        request.add_unredirected_header(name, value)  # another host gets no API key
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"{url} is not an HTTP URL")
     with urllib.request.urlopen(request, timeout=PROBE_S) as response:  # noqa: S310

@@ -33,6 +33,7 @@ from feed import (
     parse_charset,
     parse_response,
     quarantine_schema,
+    redact_body,
     redact_secrets,
     resolve_parameters,
     station_schema,
@@ -135,7 +136,7 @@ def make_fetch_url(feed: Feed, services: Services) -> FetchUrl:
 
     def fetch_url(url: str, seconds: float, size: int) -> Response:
         try:
-            return fetch(
+            response = fetch(
                 services.api,
                 add_query(url, query),
                 timeout_s=seconds,
@@ -150,6 +151,8 @@ def make_fetch_url(feed: Feed, services: Services) -> FetchUrl:
             message = name + services.redact(str(error))
             status = error.status if isinstance(error, ApiError) else None
             retry_after_s = error.retry_after_s if isinstance(error, ApiError) else None
+        else:
+            return replace(response, body=redact_body(response.body, services.secrets.values()))
         # Without its cause, whose message has the URL with its secrets.
         raise ApiError(message, status=status, retry_after_s=retry_after_s)
 

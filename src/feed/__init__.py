@@ -45,6 +45,7 @@ from feed.parsing.response_shape import (
 from feed.quality.drift import SchemaDrift
 from feed.quality.freshness import count_frozen_minutes, count_stale_minutes, digest_state, find_newest_report
 from feed.quality.gbfs_version import VERSION_CHANGED, format_gbfs_version
+from feed.request.body_redaction import redact_body
 from feed.request.parameters import add_query, resolve_parameters, secret_variable_name
 from feed.request.redaction import redact_secrets
 from feed.source.api_options import is_private_address
@@ -120,6 +121,7 @@ __all__ = [
     "parse_wait_name",
     "quarantine_schema",
     "read_page",
+    "redact_body",
     "redact_secrets",
     "rejected_archive_name",
     "rejected_name",

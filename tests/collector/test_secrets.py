@@ -1,7 +1,9 @@
 """An API key reaches the API, and nothing else: no message, no stack trace."""
 
+import gzip
 import logging
 import traceback
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,13 @@ from typing import Any
 import pytest
 
 from collector.api import KEPT_LENGTH, ApiError, make_session
+from collector.envelope import Delivery
 from collector.landing import LandedObject
 from collector.reporting import report_outcome
 from collector.settings import SettingsError, read_secrets
-from collector.tick import Services, make_fetch_url
+from collector.tick import Services, collect_tick, make_fetch_url
 from feed import Feed, load_feed, parse_response
-from tests.collector.fakes import FakeApi, Reply
+from tests.collector.fakes import TICK, FakeApi, MakeEnvironment, Reply
 
 pytestmark = pytest.mark.emulator
 
@@ -104,3 +107,34 @@ def test_no_part_of_a_key_is_left_where_metadata_are_cut(feed: Feed, api: FakeAp
     api.set_replies(Reply(b"[]", headers={"ETag": etag}))
     response = make_fetch_url(feed, services({"bikes": KEY}))(api.url, 10, 1_000)
     assert response.headers["etag"] == '"' + "x" * (KEPT_LENGTH - 5) + "[sec"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>" + b"x" * 146 + b"k3y%2fwith+%2bsigns",  # over the end of what a message quotes
+        b'{"records": [{"fields": {"libelle": "k3y%2fwith+%2bsigns"}}]}',  # a rejected record, and its value
+        b'{"records": [{"fields": {"libelle": 7, "adresse": "/?apiKey=k3y\\/with +signs"}}]}',  # a row
+    ],
+)
+def test_nothing_that_is_stored_has_the_key(
+    make_environment: MakeEnvironment, api: FakeApi, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    monkeypatch.setattr("collector.tick.TRIES", 1)
+    environment = make_environment()
+    api.set_replies(Reply(body))
+    collect_tick(
+        environment.settings,
+        environment.feed,
+        replace(environment.services, secrets={"bikes": KEY}),
+        Delivery(TICK, is_first=True),
+    )
+    settings = environment.settings
+    landing = environment.gcs.bucket(settings.landing_bucket)
+    raw = [
+        gzip.decompress(landing.blob(name).download_as_bytes()) for name in environment.names(landing.name)
+    ]
+    stored = [*environment.rows(settings.station_table), *environment.rows(settings.quarantine_table)]
+    assert stored
+    assert "[secret" in f"{raw}"
+    assert "k3y" not in f"{raw}{stored}"

@@ -1,5 +1,6 @@
 """Read the records of one response from its bytes, or find the reason why it has none."""
 
+import codecs
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ _CUT_TOKEN = re.compile(r"[-+.eE0-9]*|t(r(ue?)?)?|f(a(l(se?)?)?)?|n(u(ll?)?)?|N(
 _CUT_ESCAPE = re.compile(r"\\?u?[0-9a-fA-F]{0,4}")
 
 Decode = Callable[[bytes], Any]
+_EXCERPT = 160  # bytes
 
 
 def decode_json_utf8(body: bytes) -> Any:
@@ -258,7 +260,7 @@ def _make_json_fault(body: bytes, error: ValueError) -> FaultError:
         return make_response_fault("html", "", "an HTML page: " + make_excerpt(start), "JSON")
     if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data" and start[:1] in b"{[":
         rest = error.doc[error.pos :]
-        found = f"JSON, then {len(rest)} characters: {make_excerpt(rest[:160].encode(errors='replace'))}"
+        found = f"JSON, then {len(rest)} characters: {make_excerpt(rest[:_EXCERPT].encode(errors='replace'))}"
         return make_response_fault("trailing_data", "", found, "nothing after the JSON")
     if start[:1] in b"{[" and _is_truncated(error):
         return make_response_fault(
@@ -277,6 +279,7 @@ def _is_truncated(error: ValueError) -> bool:
 
 
 def make_excerpt(body: bytes) -> str:
-    """Return the beginning of a body, for messages."""
-    words = " ".join(body[:160].decode("utf-8", "replace").split())
+    """Return the beginning of a body, for messages; it does not end within a character."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    words = " ".join(decoder.decode(body[:_EXCERPT], final=len(body) <= _EXCERPT).split())
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in words)

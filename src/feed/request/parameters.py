@@ -7,6 +7,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 SECRET_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,99}")
 HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
+# Query parameters and headers that are secrets by their names, such as apiKey, app_key and Ocp-Apim-Subscription-Key.
+SECRET_PARAMETER = re.compile(
+    r"(?:x[-_])?(?:ocp-apim-)?(?:api|app|access|auth|client|service|subscription|user)?[-_]?"
+    r"(?:key|token|secret|password|passwd|pwd)|appid|(?:proxy-)?authorization|cookie",
+    re.IGNORECASE,
+)
 # Set by the HTTP client, or useless to a collector.
 FORBIDDEN_HEADERS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "accept-encoding"}

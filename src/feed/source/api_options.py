@@ -1,13 +1,20 @@
 """Read the options of requests and responses from source.toml: URL, parameters, paging, join, format and encoding."""
 
 from dataclasses import replace
-from urllib.parse import urlsplit
+from typing import NoReturn
+from urllib.parse import parse_qsl, urlsplit
 
 from feed.parsing.encoding import find_encoding
 from feed.parsing.join import Join, make_relative_reference
 from feed.parsing.paging import Paging
 from feed.parsing.response_format import FORMATS, JSON_ARRAY, ResponseFormat
-from feed.request.parameters import FORBIDDEN_HEADERS, HEADER_NAME, SECRET_NAME, Parameter
+from feed.request.parameters import (
+    FORBIDDEN_HEADERS,
+    HEADER_NAME,
+    SECRET_NAME,
+    SECRET_PARAMETER,
+    Parameter,
+)
 from feed.source.toml_table import Table
 from feed.values.description import describe_value
 
@@ -26,9 +33,33 @@ def is_private_address(url: str) -> bool:
 
 def read_url(source: Table) -> str:
     url = source.text("url")
+    _refuse_secrets_in_url(source, url)
     if not is_private_address(url) or any(c.isspace() for c in url):
         source.refuse("url", repr(url), f"an https URL (http only to {', '.join(LOOPBACK)})")
     return url
+
+
+def _refuse_secrets_in_url(source: Table, url: str) -> None:
+    """Raise FeedError, without the value, if a URL has a parameter that is a secret by its name, or a user name."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return  # refused as a URL
+    if "@" in parts.netloc:
+        hint = 'use [headers] Authorization = { secret = "name" }'
+        source.refuse(
+            "url", "a user name or a password", "a URL without them: it stands in the stack and in logs", hint
+        )
+    for name, value in parse_qsl(parts.query):
+        if value and SECRET_PARAMETER.fullmatch(name):
+            _refuse_secret_value(source, "url", name, "query")
+
+
+def _refuse_secret_value(source: Table, key: str, name: str, section: str) -> NoReturn:
+    expected = (
+        "the name of a secret in Secret Manager: values in source.toml get into the stack, logs and messages"
+    )
+    source.refuse(key, f"a value of {name}", expected, f'use [{section}] {name} = {{ secret = "name" }}')
 
 
 def read_response_format(source: Table) -> ResponseFormat:
@@ -65,6 +96,8 @@ def _read_parameter(section: Table, name: str) -> Parameter:
         value = section.text(name)
         if not value.isprintable():
             section.refuse(name, describe_value(value), "text of one line")
+        if value and SECRET_PARAMETER.fullmatch(name):
+            _refuse_secret_value(section, name, name, section.prefix.rstrip("."))
         return Parameter(name, value)
     table = section.section(name)
     table.only("secret")
@@ -103,6 +136,7 @@ def read_join(source: Table, response_format: ResponseFormat) -> Join | None:
     table = source.section("join")
     table.only("url", "records", "on")
     url = table.text("url")
+    _refuse_secrets_in_url(table, url)
     try:
         reference = make_relative_reference(source.text("url"), url)
     except ValueError:

@@ -14,6 +14,7 @@ from feed import (
 )
 from feed.parsing.json_decoding import MAX_DEPTH
 from feed.parsing.parser import MAX_REJECTED
+from feed.parsing.response import make_excerpt
 from feed.parsing.response_format import MAX_RECORDS
 from tests.feed.parsing.records import (
     DECODERS,
@@ -206,3 +207,11 @@ def test_an_empty_array_is_valid_if_the_feed_allows_it(
     outcome = parse_response(make_feed([{"a": 1}], toml), make_body([]), TICK)
     assert [each.reason for each in outcome.rejections] == reasons
     assert (outcome.records, outcome.rows, outcome.is_usable) == (0, [], not reasons)
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_an_excerpt_ends_with_a_whole_character(shift: int) -> None:
+    excerpt = make_excerpt(b"x" * shift + "é€😀".encode() * 60)
+    assert excerpt.startswith("x" * shift + "é€😀")
+    assert "\ufffd" not in excerpt
+    assert make_excerpt(b"<html>\xff\xc3") == "<html>\ufffd\ufffd"  # these bytes are no UTF-8

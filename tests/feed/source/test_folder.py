@@ -333,3 +333,47 @@ def test_feeds_and_errors_travel_between_processes(ods: Feed) -> None:
 def test_an_unknown_column_is_a_clear_error(ods: Feed) -> None:
     with pytest.raises(KeyError, match="vlille_ods has no column 'x', only recordid, "):
         ods.column("x")
+
+
+# Where a key stands, and the parameter that is named in its place.
+KEYS: list[tuple[str, str, str]] = [
+    ("https://api.example/?contract=x&apiKey=SECRET123", "", "a value of apiKey"),
+    ("https://api.example/?app_key=SECRET123", "", "a value of app_key"),
+    ("https://api.example/?token=SECRET123", "", "a value of token"),
+    ("https://ada:SECRET123@api.example/", "", "a user name or a password"),
+    ("https://SECRET123@api.example/", "", "a user name or a password"),
+    ("https://api.example/", 'query = { apikey = "SECRET123" }', "a value of apikey"),
+    ("https://api.example/", 'headers = { Authorization = "Bearer SECRET123" }', "a value of Authorization"),
+    ("https://api.example/", 'headers = { X-API-Key = "SECRET123" }', "a value of X-API-Key"),
+    (
+        "https://api.example/",
+        'join = { url = "https://api.example/b?key=SECRET123", on = "id" }',
+        "a value of key",
+    ),
+]
+
+
+@pytest.mark.parametrize(("url", "toml", "found"), KEYS)
+def test_a_secret_in_source_toml_is_refused_and_not_repeated(
+    tmp_path: Path, url: str, toml: str, found: str
+) -> None:
+    folder = tmp_path / "keyed"
+    folder.mkdir()
+    (folder / "sample.json").write_text(
+        '{"response": [{"id": 1}], "joined": [{"id": 1}]}' if "join" in toml else '[{"id": 1}]'
+    )
+    (folder / "source.toml").write_text(f'url = "{url}"\nrecords = ""\n{toml}\n')
+    with pytest.raises(FeedError, match=found) as refused:
+        load_feed(folder)
+    assert "SECRET123" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://api.example/?key=&monkey=1&keyword=2", "https://api.example/a@b?q=c@d"]
+)
+def test_other_parameters_are_no_secrets(tmp_path: Path, url: str) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    (folder / "sample.json").write_text('[{"id": 1}]')
+    (folder / "source.toml").write_text(f'url = "{url}"\nrecords = ""\n')
+    assert load_feed(folder).url == url

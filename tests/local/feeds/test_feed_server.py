@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from feed import Feed, load_feed, load_feeds, parse_response
 from local.feeds.feed_server import EvolvingSample, evolve_bikes, probe_api, serve_feed
 from local.feeds.replay import Replay
+from tests.collector.fakes import FakeApi, Reply
 
 pytestmark = pytest.mark.unit
 SOURCES = Path(__file__).parents[3] / "sources"
@@ -129,3 +130,34 @@ def test_both_files_of_a_joined_feed_are_served(tmp_path: Path) -> None:
                 assert get(feed.join.url(server.url)) == json.loads(feed.sample)["joined"]
         finally:
             server.close()
+
+
+def test_the_api_is_probed_with_the_feeds_parameters_headers_and_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "keyed"
+    folder.mkdir()
+    (folder / "sample.json").write_text('[{"id": 1}]')
+    (folder / "source.toml").write_text(
+        'url = "https://api.example/"\nrecords = ""\nquery = { apiKey = { secret = "bikes" } }\n'
+        'headers = { User-Agent = "archive (mail@example.org)", X-Key = { secret = "bikes" } }\n'
+    )
+    feed, api = load_feed(folder), FakeApi()
+    try:
+        monkeypatch.delenv("SECRET_BIKES", raising=False)
+        assert probe_api(feed, api.url) == "it needs a secret: set the variable SECRET_BIKES to its value"
+        monkeypatch.setenv("SECRET_BIKES", "k3y/+signs")
+        api.set_replies(Reply(feed.sample))
+        assert probe_api(feed, api.url) is None
+        assert api.paths == ["/?apiKey=k3y%2F%2Bsigns"]
+        assert (api.requests[0]["User-Agent"], api.requests[0]["X-Key"]) == (
+            "archive (mail@example.org)",
+            "k3y/+signs",
+        )
+        api.set_replies(Reply(b"<html>/?apiKey=k3y%2f%2bsigns"))
+        assert "<html>/?apiKey=[secret]" in str(probe_api(feed, api.url))
+        api.set_replies(Reply(b"", 302, {"Location": f"{api.url}moved"}), Reply(feed.sample))
+        assert probe_api(feed, api.url) is None
+        assert "X-Key" not in api.requests[1]
+    finally:
+        api.close()
