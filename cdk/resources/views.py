@@ -18,10 +18,14 @@ from cdk.resources.replacement import replaced_with
 from cdk.resources.warehouse import Warehouse
 from cdk.settings import Settings
 from feed import Feed, data_views
+from gbfs.views import VIEW, VIEW_DESCRIPTION, format_availability_sql
 
 
 class Views(Construct):
-    """The dataset of the collected feed's views: `views` by name, `authorization` to read the tables."""
+    """The dataset of the collected feed's views, and of the one over GBFS systems if there are some.
+
+    `views` has them by name; `authorization` lets them read the tables.
+    """
 
     def __init__(
         self,
@@ -60,18 +64,30 @@ class Views(Construct):
             depends_on=[table_editor],
             lifecycle=replaced_with(warehouse.dataset, self.dataset, table_editor),
         )
-        tables = [*warehouse.stations.values(), warehouse.quarantine, warehouse.batch_runs]
+        tables = [
+            *warehouse.stations.values(),
+            *warehouse.gbfs.values(),
+            warehouse.quarantine,
+            warehouse.batch_runs,
+        ]
+        queries = {
+            view.name: (view.description, view.sql)
+            for view in data_views(feed, settings.dataset, settings.schedule.time_zone)
+        }
+        if settings.gbfs is not None:
+            sql = format_availability_sql(settings.dataset, settings.gbfs.minutes_days)
+            queries[VIEW] = (VIEW_DESCRIPTION, sql)
         self.views = {
-            view.name: BigqueryTable(
+            name: BigqueryTable(
                 self,
-                view.name,
+                name,
                 dataset_id=self.dataset.dataset_id,
-                table_id=view.name,
-                description=view.description,
+                table_id=name,
+                description=description,
                 deletion_protection=False,
-                view=BigqueryTableView(query=view.sql, use_legacy_sql=False),
+                view=BigqueryTableView(query=sql, use_legacy_sql=False),
                 depends_on=[*tables, self.authorization],
                 lifecycle=replaced_with(self.dataset),
             )
-            for view in data_views(feed, settings.dataset, settings.schedule.time_zone)
+            for name, (description, sql) in queries.items()
         }

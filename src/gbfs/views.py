@@ -16,6 +16,11 @@ from gbfs.tables import (
 )
 
 TODAY = "CURRENT_DATE()"
+VIEW = "gbfs_availability"
+VIEW_DESCRIPTION = (
+    "A row per station and minute of all GBFS systems under common names; feed is the system_id. Filter on day, and on "
+    "feed, to read few partitions"
+)
 
 
 def format_availability_sql(dataset: str, minutes_days: int, today: str = TODAY) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from cdk.access import list_findings, list_grants
 from gbfs.tables import LOADED_TABLES, TABLES
+from gbfs.views import format_availability_sql
 from review.cost.estimate import estimate_cost
 from review.cost.price_book import load_price_book
 from review.stacks.comparison import compare_stacks
@@ -35,6 +36,14 @@ def test_the_tables_are_those_of_the_model(gbfs_stack: dict[str, Any]) -> None:
         assert table["clustering"] == list(model.clustering)
         days = {"expiration_ms": 7 * 86_400_000} if name == "station_status" else {}
         assert table["time_partitioning"] == {"type": "DAY", "field": model.partition} | days
+
+
+def test_the_minutes_of_all_systems_are_a_view(gbfs_stack: dict[str, Any]) -> None:
+    view = one(gbfs_stack, "google_bigquery_table.views_gbfs_availability")
+    assert view["dataset_id"] == "${google_bigquery_dataset.views_dataset.dataset_id}"
+    assert view["view"]["query"] == format_availability_sql("vlille-dev.vlille", 7)
+    for table in ("station_status", "station_status_changes", "station_information", "polls"):
+        assert f"google_bigquery_table.warehouse_{table}" in view["depends_on"]
 
 
 def test_the_plan_review_counts_what_systems_cost(gbfs_stack: dict[str, Any], synthesis: Synthesis) -> None:
