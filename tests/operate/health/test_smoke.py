@@ -139,7 +139,7 @@ AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tr
         (
             {"landing": Landing(ago(9), ago(0.5), gbfs_version="GBFS 3.0")},
             {
-                "version": "the API has changed to GBFS 3.0: adapt sources/vlille_ogc with a new sample, then "
+                "version": "the API has changed to GBFS 3.0: adapt sources/vlille_gbfs with a new sample, then "
                 "`make deploy ENV=dev`"
             },
         ),
