@@ -22,7 +22,7 @@ SLOWEST_FIRST = (
     "tests/commands/",
 )
 
-UNIT = ("unit", "unit or stack")  # marker expressions; `make unit` uses the second one
+UNIT = ("unit", "unit and not long or stack")  # marker expressions; `make unit` uses the second one
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

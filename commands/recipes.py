@@ -210,7 +210,7 @@ def _deliver(target: str, options: Options, runner: Runner) -> int:
 def _test(target: str, options: Options, runner: Runner) -> int:
     more = shlex.split(options.get("PYTEST_OPTIONS", ""))
     # Tests of the stack say what a new column, bucket or alert needs.
-    chosen = ["-m", "unit or stack", "-n", "2"]
+    chosen = ["-m", "unit and not long or stack", "-n", "2"]
     if target == "test":
         # In the order of conftest.py, the slowest files first: that of xdist begins with those of the most tests.
         chosen = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=10"]

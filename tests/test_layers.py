@@ -32,12 +32,19 @@ BINDINGS = {
 }  # only cdk and stacks.py import them
 
 
+@cache
+def read_imports(file: Path) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """Return the import statements of a file, at any depth."""
+    nodes = ast.walk(ast.parse(file.read_text("utf-8")))
+    return tuple(node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+
+
 def list_imports(file: Path) -> Iterator[str]:
     """Yield the top-level name of every module that a file imports, at any depth."""
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+    for node in read_imports(file):
         if isinstance(node, ast.Import):
             yield from (each.name.split(".")[0] for each in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level:
+        elif not node.level:
             yield str(node.module).split(".")[0]
 
 
@@ -89,7 +96,7 @@ def find_part_imports(package: str) -> dict[str, set[str]]:
     for file in folder.rglob("*.py"):
         part = file.relative_to(folder).with_suffix("").parts[0]
         found = graph.setdefault(part, set())
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        for node in read_imports(file):
             if isinstance(node, ast.ImportFrom) and not node.level:
                 modules = [str(node.module), *(f"{node.module}.{each.name}" for each in node.names)]
                 found |= {name.split(".")[1] for name in modules if name.startswith(f"{package}.")} & parts
@@ -130,11 +137,12 @@ def test_only_tests_import_tests() -> None:
 LOCAL = {each.parent.name: each.parent for each in sorted((ROOT / "local").glob("*/__init__.py"))}
 
 
+@cache
 def local_imports(path: Path) -> set[str]:
     """Return the names directly below local/ that a module or a package imports from."""
     found: set[str] = set()
     for file in path.rglob("*.py") if path.is_dir() else (path,):
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        for node in read_imports(file):
             if isinstance(node, ast.ImportFrom) and node.module:
                 first, _, rest = node.module.partition(".")
                 names = [rest.partition(".")[0]] if rest else [each.name for each in node.names]

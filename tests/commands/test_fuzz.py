@@ -24,7 +24,7 @@ from tests.conftest import ENVIRONMENTS
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
-VALUES = int(os.environ.get("FUZZ_VALUES", "60"))
+VALUES = int(os.environ.get("FUZZ_VALUES", "25"))
 PROJECT = Project(ROOT, {})
 ODD = (
     *(

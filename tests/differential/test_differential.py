@@ -60,6 +60,7 @@ def test_both_read_alike(case: str, charset: str) -> None:
     assert compare(OGC, CASES[case], charset) is None
 
 
+@pytest.mark.long
 def test_both_read_mutated_responses_alike() -> None:
     assert [each for each in differences(400, seed=20231026) if each is not None] == []
 

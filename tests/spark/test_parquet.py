@@ -65,6 +65,7 @@ def write(path: Path, schema: pa.Schema, *batches: list[dict[str, Any]]) -> Rows
     return file
 
 
+@pytest.mark.long
 @given(st.lists(st.lists(ROWS, max_size=4), max_size=3))
 def test_every_type_comes_back_as_it_was(batches: list[list[dict[str, Any]]]) -> None:
     rows = [row for batch in batches for row in batch]

@@ -79,6 +79,7 @@ def parse_objects(feed: Feed, objects: dict[str, bytes]) -> ExpectedTotals:
     return totals
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("names", ["landing", "archive"])
 def test_the_expected_totals_are_what_the_feed_parses(ods: Feed, names: str) -> None:
     objects, expected = generate_plan(ods.sample, Plan(date(2023, 10, 26), 200, fault_rate=0.6), names)
@@ -88,6 +89,7 @@ def test_the_expected_totals_are_what_the_feed_parses(ods: Feed, names: str) -> 
     assert totals.objects == len(objects) == 200
 
 
+@pytest.mark.long
 def test_most_responses_have_289_stations_and_some_one_more_or_fewer(ods: Feed) -> None:
     plan = Plan(date(2023, 10, 26), 400, fault_rate=0)
     responses = list(generate_responses(Template(ods.sample), plan, *plan.days[0]))
@@ -114,6 +116,7 @@ def test_a_stale_response_is_repeated_for_hours(ods: Feed) -> None:
     assert max(same.values()) > 60
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_bytes(ods: Feed, tmp_path: Path) -> None:
     """Also if the days are generated in other processes."""
     plan = Plan(date(2023, 10, 26), 96, seed=5, step=30)

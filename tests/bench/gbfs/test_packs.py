@@ -19,6 +19,7 @@ pytestmark = pytest.mark.unit
 SHARDS = 2
 
 
+@pytest.mark.long
 def test_a_batch_finds_the_expected_rows_and_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.gbfs.packs, "MINUTES", 6)
     systems = [each for each in generate_systems(random.Random(0)) if each.system.stations < 20]  # noqa: S311

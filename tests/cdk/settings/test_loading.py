@@ -157,6 +157,7 @@ def mutations(draw: st.DrawFn) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=mutations())
 def test_whatever_a_file_says_it_is_settings_or_one_sentence(tmp_path: Path, text: str) -> None:

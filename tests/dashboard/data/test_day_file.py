@@ -55,6 +55,7 @@ def test_a_malformed_file_is_refused(content: bytes) -> None:
 values = st.one_of(st.none(), st.integers(0, 254))
 
 
+@pytest.mark.long
 @given(
     st.dictionaries(
         st.text("ab1", min_size=1),

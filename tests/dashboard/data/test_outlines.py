@@ -120,6 +120,7 @@ def test_all_points_are_found_nearest_first(found: list[tuple[int, int, str]]) -
         assert list(grid.find_nearest(index)) == sorted(others)
 
 
+@pytest.mark.long
 def test_the_outlines_of_thousands_of_locations_contain_each_of_them() -> None:
     dice = random.Random(3)  # noqa: S311 - not for secrets
     spots = {(dice.uniform(50.4, 50.9), dice.uniform(2.7, 3.4)) for _ in range(4_000)}

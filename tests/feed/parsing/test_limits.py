@@ -55,6 +55,7 @@ def test_records_that_repeat_a_key_do_not_flood_the_quarantine(ods: Feed) -> Non
     assert_reconciled(ods, outcome)
 
 
+@pytest.mark.long
 def test_an_array_of_a_million_wrong_items_is_bounded(make_feed: MakeFeed) -> None:
     feed = make_feed([{"v": [1]}])
     outcome = parse_response(feed, make_body([{"v": ["x"] * 1_000_000}]), TICK)

@@ -65,6 +65,7 @@ def mangled(draw: st.DrawFn, records: list[Any]) -> list[Any]:
     return records
 
 
+@pytest.mark.long
 @settings(max_examples=200)
 @given(st.data(), st.sampled_from(["vlille_ods", "vlille_ogc", "vlille_wfs"]))
 def test_mangled_responses_are_reconciled_and_decoders_agree(
@@ -80,6 +81,7 @@ def test_mangled_responses_are_reconciled_and_decoders_agree(
     assert parse_response(feed, body, TICK, decode=DECODERS[1]) == outcome
 
 
+@pytest.mark.long
 @given(st.data())
 def test_records_have_the_same_outcome_alone_and_together(
     feeds: dict[str, Feed], data: st.DataObject

@@ -129,6 +129,7 @@ def test_what_is_wrong_with_a_shape_has_a_reason(
 MANY = 2 * MAX_RECORDS
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("title", "body"),
     [

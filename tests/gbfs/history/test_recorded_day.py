@@ -13,6 +13,7 @@ from tests.gbfs.history.test_changes import NOON
 pytestmark = pytest.mark.unit
 
 
+@pytest.mark.long
 def test_a_real_day_is_restored_from_a_thirtieth_of_the_rows() -> None:
     day: dict[datetime, dict[str, dict[str, int]]] = {}
     with gzip.open(RECORDED_DAY, "rt") as lines:

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.unit
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
+@pytest.mark.long
 def test_each_system_of_the_archive_is_simulated(tmp_path: Path) -> None:
     printed: list[str] = []
     systems = [

@@ -183,6 +183,7 @@ def test_a_response_that_ends_by_closing_closes_the_connection(connect: Connect)
 SIZES = st.integers(0, 3 * 64 * 2**10)
 
 
+@pytest.mark.long
 @settings(max_examples=30)
 @given(size=SIZES, chunk=st.integers(1_000, 2**17), peeks=st.booleans(), chunked=st.booleans())
 def test_bodies_of_any_size_are_forwarded_whole(

@@ -101,6 +101,7 @@ def test_a_response_after_the_timeout_is_504(router: ServiceRouter) -> None:
     workload.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("max_concurrency", [1, 3])
 def test_a_workloads_concurrency_is_limited(router: ServiceRouter, max_concurrency: int) -> None:
     workload = Workload(seconds=0.05)

@@ -57,6 +57,7 @@ def test_as_rest(arguments: dict[str, Any], expected: dict[str, Any] | None) -> 
 NAMES = st.from_regex(re.compile(r"[a-z][a-z0-9]{0,5}(_[a-z][a-z0-9]{0,5}){0,3}"), fullmatch=True)
 
 
+@pytest.mark.long
 @given(st.dictionaries(NAMES, st.integers() | st.text()))
 def test_rest_names_convert_back_to_arguments(arguments: dict[str, Any]) -> None:
     back = {

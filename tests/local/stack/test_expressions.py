@@ -119,6 +119,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.long
 @given(JSON)
 def test_literals_are_read_as_json_reads_them(value: Any) -> None:
     written = json.dumps(value, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")

@@ -146,6 +146,7 @@ def never_good(review: Review, questions: tuple[str, ...], name: str) -> None:
         assert name in text, (question, text)
 
 
+@pytest.mark.long
 @given(STRANGE, ACTIONS, st.sampled_from(["create", "update", "delete"]), st.booleans())
 @settings(max_examples=300)
 def test_no_question_is_answered_no_for_an_unknown_type(
@@ -167,6 +168,7 @@ def test_no_question_is_answered_no_for_an_unknown_type(
         assert "data loss" in found.acknowledgements
 
 
+@pytest.mark.long
 @given(st.sampled_from(TYPES), st.from_regex(r"zz_[a-z]{3,9}", fullmatch=True), st.booleans())
 @settings(max_examples=400, deadline=None)
 def test_no_question_is_answered_no_for_an_unknown_argument(type_: str, argument: str, made: bool) -> None:

@@ -264,6 +264,7 @@ ACTIONS = st.sampled_from(
 )
 
 
+@pytest.mark.long
 @given(st.lists(st.tuples(TYPES, SIDE, SIDE, ACTIONS, JSON, JSON), max_size=4), JSON)
 def test_any_values_can_be_reviewed(found: list[tuple[Any, ...]], odd: Any) -> None:
     changes = []

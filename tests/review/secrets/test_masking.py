@@ -44,6 +44,7 @@ def render_all(document: dict[str, Any]) -> dict[str, str]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", range(0, PLANS, BATCH))
 def test_no_secret_of_a_thousand_plans_is_in_any_format(first: int) -> None:
     hidden = 0

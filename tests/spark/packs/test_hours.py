@@ -249,6 +249,7 @@ def test_of_two_shards_with_a_system_the_first_counts(archive: Archive) -> None:
     assert change.values["num_vehicles_available"] == 5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(12))
 def test_any_day_is_equal_both_ways(archive: Archive, seed: int) -> None:
     dice = random.Random(seed)  # noqa: S311

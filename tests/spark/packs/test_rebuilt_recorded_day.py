@@ -86,6 +86,7 @@ def rebuild(packs: dict[str, bytes]) -> tuple[list[dict[str, Any]], list[dict[st
     return read_rows(each.rows_uri for each in results), read_rows(each.uri for each in days)
 
 
+@pytest.mark.long
 def test_minutes_and_changes_are_equal_in_fewer_rows() -> None:
     recorded = read_recorded_minutes(HOURS)
     rows, changes = rebuild(write_packs(recorded))

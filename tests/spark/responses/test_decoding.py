@@ -265,6 +265,7 @@ def generated_bodies(draw: st.DrawFn, sample: bytes) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FEEDS)
 @given(data=st.data())
 def test_the_typed_decoder_gives_the_rows_of_parse_response(name: str, data: st.DataObject) -> None:

@@ -167,6 +167,7 @@ def cut(body: bytes, start: int, length: int, piece: bytes) -> bytes:
     return body[:start] + piece + body[start + length :]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FEEDS)
 @given(edits=st.lists(st.lists(CUTS, max_size=4), min_size=1, max_size=4))
 @example(edits=[[]])
