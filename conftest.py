@@ -1,5 +1,6 @@
 """Rules for the whole test suite: which files are collected, in which order, and when a skipped test fails."""
 
+import gc
 import sys
 from pathlib import Path
 
@@ -57,6 +58,7 @@ def pytest_collection_finish() -> None:
         raise pytest.UsageError(
             "a test module imports jsii: move what it needs in cdk/ into a module that does not import cdktf"
         )
+    gc.freeze()  # modules and test items live until the end: no collection of garbage needs to visit them
 
 
 @pytest.hookimpl(trylast=True)

@@ -102,6 +102,7 @@ def test_every_counted_type_has_a_cost() -> None:
     assert free <= {"google_pubsub_subscription", "google_compute_region_disk"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("type_", TYPES)
 def test_creation_replacement_and_deletion_of_a_type_are_reported(type_: str) -> None:
     """Every type is reported: the deletion of one with data is a loss, of another one it is not."""
