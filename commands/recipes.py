@@ -159,7 +159,7 @@ def _review(target: str, options: Options, runner: Runner) -> int:
     ):
         return status
     stack = output_folder(environment) / "stacks" / f"vlille-{environment}" / "cdk.tf.json"
-    words = [str(planned / "plan.json"), "--stack", str(stack), "--base-files", str(planned / "before")]
+    words = [str(planned / "plan.json"), "--stack", str(stack), "--base-files", str(planned / "replaced")]
     if target == "plan":
         return _write_review(environment, words, planned, runner)
     return runner.exec_python("-m", "review", "--name", environment, *words, "--format", "terminal")

@@ -12,8 +12,8 @@ from operate.deployment import orphaned_resources
 from operate.deployment.adoption import find_adoptable, find_existing, format_adopt_variable
 from operate.deployment.changes import check_changes
 from operate.deployment.identity_pools import restore_identity_pool
-from operate.deployment.kept_plans import KeptPlan, fetch_replaced_artifacts
 from operate.deployment.prerequisites import fetch_project_number
+from operate.deployment.saved_plans import SavedPlan, fetch_replaced_artifacts
 from operate.deployment.terraform import ROOT
 from operate.errors import OperateError
 from operate.state.bucket import check_owner, ensure_bucket, find_bucket, remove_bucket
@@ -152,46 +152,49 @@ class Deployer:
             )
 
     @property
-    def kept_plan(self) -> KeptPlan:
+    def saved_plan(self) -> SavedPlan:
         """The files of the environment's plan."""
-        return KeptPlan(self.plans / self.settings.environment)
+        return SavedPlan(self.plans / self.settings.environment)
 
     def plan(self) -> int:
         """Write a plan, its JSON and the deployed artifacts that it replaces; change nothing.
 
         No lock is taken, since a reader may not write one: Terraform refuses to apply a plan of an older state.
         """
-        stack, kept_plan = self.settings.stack, self.kept_plan
-        kept_plan.renew()
+        stack, saved_plan = self.settings.stack, self.saved_plan
+        saved_plan.renew()
         self._synthesize("plan", stack)
         self.report(f"planning {stack} …")
-        made = ["plan", "-input=false", "-lock=false", "-no-color", f"-out={kept_plan.plan}"]
-        status = self.cdktf.terraform(stack, [*INIT], kept_plan.log) or self.cdktf.terraform(
-            stack, made, kept_plan.log
+        made = ["plan", "-input=false", "-lock=false", "-no-color", f"-out={saved_plan.plan}"]
+        status = self.cdktf.terraform(stack, [*INIT], saved_plan.log) or self.cdktf.terraform(
+            stack, made, saved_plan.log
         )
         # A plan that failed half-way is also kept: its JSON says that it is incomplete.
-        if kept_plan.plan.exists():
+        if saved_plan.plan.exists():
             status = (
-                self.cdktf.terraform(stack, ["show", "-json", str(kept_plan.plan)], kept_plan.json) or status
+                self.cdktf.terraform(stack, ["show", "-json", str(saved_plan.plan)], saved_plan.json)
+                or status
             )
         if status:
             self.report(
-                f"there is no plan of {stack} that could be applied; what Terraform printed: {kept_plan.log}"
+                f"there is no plan of {stack} that could be applied; what Terraform printed: {saved_plan.log}"
             )
             return status
-        for problem in fetch_replaced_artifacts(self.cloud.storage, kept_plan):
+        for problem in fetch_replaced_artifacts(self.cloud.storage, saved_plan):
             self.report(problem)
         return 0
 
     def apply(self) -> int:
         """Apply the plan that `plan` wrote. Raises OperateError if there is none."""
-        stack, kept_plan = self.settings.stack, self.kept_plan
-        if not kept_plan.plan.is_file():
+        stack, saved_plan = self.settings.stack, self.saved_plan
+        if not saved_plan.plan.is_file():
             raise OperateError(f"there is no plan of {stack}: run {self.target.format_command('plan')} first")
         self.locking.wait_until_free(stack)
-        if status := self.cdktf.terraform(stack, ["apply", "-input=false", "-no-color", str(kept_plan.plan)]):
+        if status := self.cdktf.terraform(
+            stack, ["apply", "-input=false", "-no-color", str(saved_plan.plan)]
+        ):
             return status
-        kept_plan.plan.unlink()  # it can be applied once
+        saved_plan.plan.unlink()  # it can be applied once
         return 0
 
     def run_cdktf(self, command: str) -> int:

@@ -1,4 +1,4 @@
-"""BigQuery tables and views: columns, partitions, clusters, queries."""
+"""BigQuery tables and views: deletion, columns and queries."""
 
 import functools
 import re
@@ -6,18 +6,14 @@ from collections.abc import Iterator
 
 from review.data.bigquery_schema import ColumnChange, compare_schemas
 from review.data.destruction import destruction_finding
-from review.findings.finding import NO, Detail, Finding, Kind, Severity
+from review.findings.finding import Detail, Finding, Kind, Severity
 from review.findings.text import span, spans
 from review.plan.context import Context
 from review.plan.differences import diff_lines
 from review.plan.model import Change
 from review.plan.values import (
-    format_duration,
     get_blocks,
-    get_flag,
-    get_number,
     get_text,
-    get_texts,
     get_value,
     is_known,
 )
@@ -29,18 +25,15 @@ BY_HAND = "manually at best, within the dataset's time travel window (7 days by 
 
 def findings(change: Change, context: Context) -> Iterator[Finding]:
     """Yield what happens to the rows, the columns and the query of one table."""
-    name = span(_table_name(change, context))
+    name = span(read_table_name(change, context))
     if change.destroys:
         yield from _destruction_findings(change, context, name)
     if change.before is not None and change.after is not None:
         yield from _schema_findings(change, context, name)
-        yield from _partitioning_findings(change, context, name)
-        yield from _clustering_findings(change, context, name)
         yield from _query_findings(change, context, name)
-        yield from _expiration_findings(change, context, name)
 
 
-def _table_name(change: Change, context: Context) -> str:
+def read_table_name(change: Change, context: Context) -> str:
     """Return `dataset.table`, as in a query."""
     dataset = get_value(change.present, "dataset_id")
     sentence = (
@@ -52,7 +45,7 @@ def _table_name(change: Change, context: Context) -> str:
     return f"{sentence}.{table}" if sentence else str(table or context.names.of(change.address))
 
 
-def _holds_rows(change: Change) -> bool:
+def holds_rows(change: Change) -> bool:
     """Return whether a table stores rows; views and external tables do not."""
     return not any(
         get_blocks(change.old, part) for part in ("view", "materialized_view", "external_data_configuration")
@@ -60,7 +53,7 @@ def _holds_rows(change: Change) -> bool:
 
 
 def _destruction_findings(change: Change, context: Context, name: str) -> Iterator[Finding]:
-    rows = _holds_rows(change)
+    rows = holds_rows(change)
     what = "table" if rows else "view" if get_blocks(change.old, "view") else "table without rows of its own"
     if get_blocks(change.old, "materialized_view"):
         what = "materialized view"
@@ -96,7 +89,7 @@ def _schema_findings(change: Change, context: Context, name: str) -> Iterator[Fi
     before, after = get_value(change.old, "schema"), get_value(change.new, "schema")
     if before == after or (not before and after is not None and not is_known(after)):
         return
-    if not _holds_rows(change):
+    if not holds_rows(change):
         return
     columns = compare_schemas(before, after)
     if columns is None:
@@ -120,7 +113,7 @@ def _schema_findings(change: Change, context: Context, name: str) -> Iterator[Fi
             Kind.DATA,
             Severity.LOSS if replaced else Severity.POSSIBLE_LOSS,
             context.where(change),
-            f"in {name}, {column.sentence}: {_describe_replacement(replaced=replaced)}",
+            f"in {name}, {column.sentence}: {describe_replacement(replaced=replaced)}",
             recovery=BY_HAND,
             size=40,
             address=change.address,
@@ -146,7 +139,7 @@ def _column_loss_finding(
     change: Change, context: Context, name: str, column: ColumnChange, *, replaced: bool
 ) -> Finding:
     if replaced or column.replaces:
-        end = _describe_replacement(replaced=replaced)
+        end = describe_replacement(replaced=replaced)
     else:
         end = "its values are lost, other columns keep theirs"
     return Finding(
@@ -160,7 +153,7 @@ def _column_loss_finding(
     )
 
 
-def _describe_replacement(*, replaced: bool) -> str:
+def describe_replacement(*, replaced: bool) -> str:
     if replaced:
         return "the table is replaced and all its rows are lost"
     return "the provider replaces the table for this, and all its rows are lost"
@@ -194,57 +187,6 @@ def _has_word(word: str, query: str) -> bool:
     return word in query and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", query) is not None
 
 
-def _partitioning_findings(change: Change, context: Context, name: str) -> Iterator[Finding]:
-    for block, noun in (("time_partitioning", "time"), ("range_partitioning", "range")):
-        old, new = (get_text(side, f"{block}.field") for side in (change.old, change.new))
-        had, has = bool(get_blocks(change.old, block)), bool(get_blocks(change.new, block))
-        if had != has or old != new:
-            now = (
-                f"is partitioned by {noun} of {span(new or 'ingestion')}"
-                if has
-                else f"is no longer partitioned by {noun}"
-            )
-            then = f"before: by {noun} of {span(old or 'ingestion')}" if had else "before: it was not"
-            sentence = f"table {name} {now}; {then}; {_describe_replacement(replaced=change.destroys)}"
-            yield _replacement_finding(change, context, sentence)
-        elif has and get_text(change.old, f"{block}.type") != get_text(change.new, f"{block}.type"):
-            types = get_text(change.old, f"{block}.type"), get_text(change.new, f"{block}.type")
-            sentence = (
-                f"the partitions of {name} change from {span(types[0])} to {span(types[1])}: BigQuery "
-                "refuses that"
-            )
-            yield _replacement_finding(change, context, f"{sentence} for an existing table")
-    if get_flag(change.new, "require_partition_filter") and not get_flag(
-        change.old, "require_partition_filter"
-    ):
-        sentence = f"queries on {name} without a partition filter start to fail"
-        yield Finding(
-            Kind.SERVICE, Severity.INTERRUPTED, context.where(change), sentence, address=change.address
-        )
-
-
-def _replacement_finding(change: Change, context: Context, sentence: str) -> Finding:
-    severity = Severity.CARE if not change.destroys else Severity.LOSS
-    return Finding(
-        Kind.DATA, severity, context.where(change), sentence, recovery=NO, size=42, address=change.address
-    )
-
-
-def _clustering_findings(change: Change, context: Context, name: str) -> Iterator[Finding]:
-    old, new = get_texts(change.old, "clustering"), get_texts(change.new, "clustering")
-    if old != new:
-        columns = ", ".join(span(each) for each in new) or "none"
-        before = ", ".join(span(each) for each in old) or "none"
-        sentence = f"the clustering of table {name} changes from {before} to {columns}"
-        yield Finding(
-            Kind.DATA,
-            Severity.CHANGE,
-            context.where(change),
-            f"{sentence} (in place, for new data only)",
-            address=change.address,
-        )
-
-
 def _query_findings(change: Change, context: Context, name: str) -> Iterator[Finding]:
     for block, noun in (("view", "view"), ("materialized_view", "materialized view")):
         old, new = get_value(change.old, f"{block}.query"), get_value(change.new, f"{block}.query")
@@ -259,44 +201,3 @@ def _query_findings(change: Change, context: Context, name: str) -> Iterator[Fin
         yield Finding(
             Kind.DATA, Severity.CARE, context.where(change), sentence, details=details, address=change.address
         )
-
-
-def _expiration_findings(change: Change, context: Context, name: str) -> Iterator[Finding]:
-    old, new = (get_number(side, "time_partitioning.expiration_ms") or 0 for side in (change.old, change.new))
-    if new and (not old or new < old):
-        then = format_duration(old / 1000) if old else "never"
-        yield Finding(
-            Kind.DATA,
-            Severity.LOSS,
-            context.where(change),
-            f"partitions of {name} are deleted after {format_duration(new / 1000)} (before: {then}): "
-            "older ones are deleted within hours of the apply",
-            recovery=BY_HAND,
-            size=48,
-            address=change.address,
-        )
-    elif old != new:
-        now = f"deleted after {format_duration(new / 1000)}" if new else "no longer deleted"
-        sentence = f"partitions of {name} are {now}; before: after {format_duration(old / 1000)}"
-        yield Finding(Kind.DATA, Severity.CHANGE, context.where(change), sentence, address=change.address)
-    times = get_number(change.old, "expiration_time"), get_number(change.new, "expiration_time")
-    if times[1] and times[1] != times[0]:
-        sentence = f"table {name} expires, with all its rows, at {_format_time(times[1])}"
-        yield Finding(
-            Kind.DATA,
-            Severity.LOSS,
-            context.where(change),
-            sentence,
-            recovery=BY_HAND,
-            size=47,
-            address=change.address,
-        )
-
-
-def _format_time(milliseconds: float) -> str:
-    from datetime import UTC, datetime  # noqa: PLC0415 (few plans need it)
-
-    try:
-        return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M} UTC"
-    except (OverflowError, ValueError, OSError):
-        return "an unknown time"

@@ -1,4 +1,4 @@
-"""The files of a plan: made without a lock, read as JSON, reviewed, and applied unchanged or not at all."""
+"""The files of a saved plan: made without a lock, read as JSON, reviewed, and applied unchanged or not at all."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ MOST_BYTES = 256 * 1024 * 1024  # of a deployed artifact, as in the review
 
 
 @dataclass(frozen=True)
-class KeptPlan:
+class SavedPlan:
     """The folder of one environment's plan, which may contain secrets: only the review reads it."""
 
     folder: Path
@@ -41,9 +41,9 @@ class KeptPlan:
         return self.folder / "terraform.log"
 
     @property
-    def before(self) -> Path:
-        """The deployed artifacts that the plan deletes, below the paths that they were uploaded from."""
-        return self.folder / "before"
+    def replaced_artifacts(self) -> Path:
+        """The folder of deployed artifacts that the plan deletes, below the paths that they were uploaded from."""
+        return self.folder / "replaced"
 
     def renew(self) -> None:
         """Delete the files of an earlier plan, so that they are not mistaken for this one."""
@@ -51,15 +51,15 @@ class KeptPlan:
         self.folder.mkdir(mode=0o700, parents=True)
 
 
-def fetch_replaced_artifacts(client: StorageClient, kept: KeptPlan) -> list[str]:
+def fetch_replaced_artifacts(client: StorageClient, saved: SavedPlan) -> list[str]:
     """Download each deployed artifact that the plan replaces; return a message for each that cannot be downloaded.
 
     The review compares the code in them with the new code.
     """
     problems: list[str] = []
-    for bucket, name, source in _replaced(json.loads(kept.json.read_bytes())):
+    for bucket, name, source in _replaced(json.loads(saved.json.read_bytes())):
         try:
-            _fetch(client.bucket(bucket).blob(name), kept.before / source)
+            _fetch(client.bucket(bucket).blob(name), saved.replaced_artifacts / source)
         except (GoogleAPICallError, GoogleAuthError, RetryError, OperateError) as error:
             problems.append(f"the deployed {name} cannot be compared: {error}")
     return problems

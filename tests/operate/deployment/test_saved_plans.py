@@ -87,23 +87,23 @@ def put(google: Google, settings: Settings) -> str:
 
 
 def test_a_plan_is_written_with_its_json_and_without_a_lock(deployer: Deployer, terraform: Terraform) -> None:
-    (deployer.kept_plan.folder / "before").mkdir(parents=True)
-    (deployer.kept_plan.folder / "review.md").write_text("of an older plan")
+    (deployer.saved_plan.folder / "replaced").mkdir(parents=True)
+    (deployer.saved_plan.folder / "review.md").write_text("of an older plan")
     assert deployer.plan() == 0
     assert terraform.calls == [
         ["synthesize"],
         ["init", "-input=false", "-reconfigure", "-no-color"],
-        ["plan", "-input=false", "-lock=false", "-no-color", f"-out={deployer.kept_plan.plan}"],
+        ["plan", "-input=false", "-lock=false", "-no-color", f"-out={deployer.saved_plan.plan}"],
         ["show", "-json", "plan"],
     ]
-    assert json.loads(deployer.kept_plan.json.read_text()) == terraform.plan
-    assert deployer.kept_plan.log.read_text() == "init printed\nplan printed\n"
-    assert sorted(file.name for file in deployer.kept_plan.folder.iterdir()) == [
+    assert json.loads(deployer.saved_plan.json.read_text()) == terraform.plan
+    assert deployer.saved_plan.log.read_text() == "init printed\nplan printed\n"
+    assert sorted(file.name for file in deployer.saved_plan.folder.iterdir()) == [
         "plan",
         "plan.json",
         "terraform.log",
     ]
-    assert deployer.kept_plan.folder.stat().st_mode & 0o077 == 0
+    assert deployer.saved_plan.folder.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("command", ["init", "plan", "show"])
@@ -120,7 +120,7 @@ def test_a_failed_plan_is_reported_and_an_earlier_one_deleted(
         "there is no plan of vlille-dev that could be applied; what Terraform printed: "
     )
     # Terraform keeps a plan that failed half-way, and its JSON says so.
-    assert deployer.kept_plan.json.exists() is (keeps and command != "init")
+    assert deployer.saved_plan.json.exists() is (keeps and command != "init")
 
 
 def test_replaced_artifacts_are_downloaded_beside_the_plan(
@@ -143,10 +143,10 @@ def test_replaced_artifacts_are_downloaded_beside_the_plan(
         ]
     }
     assert deployer.plan() == 0
-    files = [file for file in deployer.kept_plan.before.rglob("*") if file.is_file()]
-    assert [(str(file.relative_to(deployer.kept_plan.before)), file.read_bytes()) for file in files] == [
-        (OLD["source"], b"PK old")
-    ]
+    files = [file for file in deployer.saved_plan.replaced_artifacts.rglob("*") if file.is_file()]
+    assert [
+        (str(file.relative_to(deployer.saved_plan.replaced_artifacts)), file.read_bytes()) for file in files
+    ] == [(OLD["source"], b"PK old")]
     assert len(printed) == 2
     assert printed[1].startswith("the deployed collector/gone.zip cannot be compared: 404 ")
 
@@ -166,7 +166,7 @@ def test_a_plan_whose_apply_failed_is_kept(deployer: Deployer, terraform: Terraf
     deployer.plan()
     terraform.status = {"apply": 1}
     assert deployer.apply() == 1
-    assert deployer.kept_plan.plan.exists()
+    assert deployer.saved_plan.plan.exists()
 
 
 def test_a_locked_state_can_be_planned_and_not_applied(
