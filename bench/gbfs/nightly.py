@@ -25,7 +25,7 @@ from local.workloads.spark import local_spark
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("packs_job.py")
-HOURS, PART_HOURS = 4, 2  # of 1,000 systems; each worker has at least one in both
+HOURS, PART_HOURS = 8, 4  # of 1,000 systems; with fewer than 4, Spark would use one worker only
 FEED_FILES = 8_640  # responses of a single feed, and half of them
 
 

@@ -3,6 +3,7 @@
 `python -m tests.local.control_plane.edits dev prod` renews these environments in edits-6.50.0.json: each must be
 deployed with `make deploy TO=local` and the real provider, which VLILLE_PROVIDER_MIRROR names. Nothing is applied, and
 each file is restored. `gbfs` has the edits of [gbfs]: gbfs.toml is dev.toml with another project, and GBFS at its end.
+The whole section is added in dev, and removed in gbfs.
 """
 
 import json
@@ -90,7 +91,9 @@ GBFS_EDITS: dict[str, tuple[str, ...]] = {
     "gbfs.minutes_days": ("14",),
     "gbfs.overrides": (OVERRIDES,),
 }
-TABLES = {"labels": LABELS, "gbfs.overrides": OVERRIDES}  # keys whose edit is a table at the end of the file
+SECTION = "gbfs"
+# Keys whose edit is a table at the end of the file.
+TABLES = {"labels": LABELS, SECTION: GBFS, "gbfs.overrides": OVERRIDES}
 # Not planned: another project is another state; a cluster without workers has no shape of them; [ci] is of the
 # bootstrap stack alone; [budget] adds one resource, whose amount changes in place.
 NOT_PLANNED = frozenset(
@@ -110,11 +113,15 @@ NOT_PLANNED = frozenset(
 
 def edits_of(environment: str) -> dict[str, tuple[str, ...]]:
     """Return the edits that are planned for an environment."""
-    return GBFS_EDITS if environment == "gbfs" else EDITS
+    if environment == "gbfs":
+        return GBFS_EDITS | {SECTION: ("",)}
+    return EDITS | ({SECTION: (GBFS,)} if environment == "dev" else {})
 
 
 def edited(text: str, key: str) -> str:
     """Return an environment's file with one key changed. Raises ValueError where it does not have the key."""
+    if key == SECTION and GBFS in text:
+        return text.replace(GBFS, "")
     if key in TABLES:
         return text + TABLES[key]
     section, _, name = key.rpartition(".")

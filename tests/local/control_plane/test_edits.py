@@ -10,7 +10,16 @@ import msgspec
 import pytest
 
 from cdk import settings
-from tests.local.control_plane.edits import EDITS, FILE, GBFS_EDITS, NOT_PLANNED, edits_of
+from tests.local.control_plane.edits import (
+    EDITS,
+    FILE,
+    GBFS,
+    GBFS_EDITS,
+    NOT_PLANNED,
+    SECTION,
+    edited,
+    edits_of,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -22,6 +31,7 @@ REMEDY = (
 )
 # What holds data that a replacement deletes.
 DATA = ("google_bigquery_dataset.", "google_bigquery_table.", "google_storage_bucket.")
+GBFS_TABLES = ("station_status", "polls", "station_status_changes", "systems", "station_information")
 REFUSED = "region"  # by operate/deployment/changes.py, before a plan
 
 
@@ -49,10 +59,23 @@ def test_no_other_edit_deletes_data(environment: str) -> None:
         deleted = {address for address in replaced(planned) if address.startswith(DATA)}
         if key == REFUSED and environment == "dev":
             assert len(deleted) > 5
+        elif (environment, key) == ("gbfs", SECTION):
+            assert deleted == {f"google_bigquery_table.warehouse_{name}" for name in GBFS_TABLES}
         else:
             assert not deleted, f"{key}: refuse it in operate/deployment/changes.py"
     assert "error" not in PLANNED["dev"]
     assert [key for key, planned in PLANNED["prod"].items() if "error" in planned] == [REFUSED]
+
+
+def test_the_section_of_gbfs_systems_is_added_and_removed() -> None:
+    assert edited("feed\n", SECTION) == f"feed\n{GBFS}"
+    assert edited(f"feed\n{GBFS}", SECTION) == "feed\n"
+    added, removed = PLANNED["dev"][SECTION], PLANNED["gbfs"][SECTION]
+    assert added.keys() == removed.keys()
+    assert {address for address, actions in added.items() if actions != "create"} == replaced(added)
+    first_cells = {cells[0]: cells[1] for cells in read_rows()}
+    assert first_cells["`[gbfs]` added"].endswith("replaces the workflow template")
+    assert "five tables" in first_cells["`[gbfs]` removed"]
 
 
 def read_rows() -> list[list[str]]:
@@ -99,7 +122,7 @@ def test_the_table_of_edits_agrees_with_the_recorded_plans(environment: str) -> 
             assert set(planned.values()) == {"update"}, key
         elif set(planned.values()) <= {"create", "delete"}:
             assert any(f"`{key}`" in row[0] and row[1].startswith("creates or deletes") for row in rows), key
-        elif environment == "gbfs":
+        elif environment == "gbfs" and key != SECTION:
             assert planned["google_cloudfunctions2_function.gbfs_function"] == "update", key
             assert any(f"`{key}`" in row[0] and "updates the function" in row[1] for row in rows), key
         else:
