@@ -49,12 +49,16 @@ def extract_configuration(plan: Mapping[str, Any]) -> dict[str, Any]:
         "resources": resources,
         "modules": modules,
         "providers": {
-            key: _mask_secrets(
-                {name: value for name, value in _as_mapping(provider).items() if name != "full_name"}, hidden
-            )
+            key: _mask_secrets(_describe_provider(_as_mapping(provider)), hidden)
             for key, provider in _as_mapping(configuration.get("provider_config")).items()
         },
     }
+
+
+def _describe_provider(provider: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a provider's configuration with its source; its registry differs between Terraform and OpenTofu."""
+    _, _, source = str(provider.get("full_name", "")).partition("/")
+    return {**{name: value for name, value in provider.items() if name != "full_name"}, "source": source}
 
 
 def _find_sensitive_arguments(plan: Mapping[str, Any]) -> dict[str, set[str]]:

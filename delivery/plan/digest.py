@@ -41,7 +41,7 @@ def compute_plan_digest(content: bytes) -> PlanDigest:
             "outputs": sorted(
                 [name, change["actions"], _describe_output(change)]
                 for name, change in (plan.get("output_changes") or {}).items()
-                if change["actions"] not in IDLE
+                if change["actions"] not in IDLE or _is_disclosed(change)
             ),
             "invoked": sorted(
                 map(_describe_invocation, plan.get("action_invocations") or []), key=_to_canonical_json
@@ -108,6 +108,11 @@ def _describe_output(change: Mapping[str, Any]) -> Any:
     value = _mark_unknown(change.get("after"), unknown) if _has_true(unknown) else change.get("after")
     # The new value suffices; the previous one may be a count or a time, which changes between two plans.
     return _mask_sensitive(value, change.get("after_sensitive"))
+
+
+def _is_disclosed(change: Mapping[str, Any]) -> bool:
+    """Return whether an output is no longer sensitive."""
+    return _has_true(change.get("before_sensitive")) and not _has_true(change.get("after_sensitive"))
 
 
 def _describe_invocation(raw: Mapping[str, Any]) -> dict[str, Any]:

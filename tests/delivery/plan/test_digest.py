@@ -163,7 +163,13 @@ def test_an_invalid_plan_is_reported_in_one_message(content: bytes) -> None:
 
 
 CONFIGURED = {
-    "provider_config": {"google": {"name": "google", "expressions": {"project": {"constant_value": "p"}}}},
+    "provider_config": {
+        "google": {
+            "name": "google",
+            "full_name": "registry.terraform.io/hashicorp/google",
+            "expressions": {"project": {"constant_value": "p"}},
+        }
+    },
     "root_module": {
         "resources": [
             {
@@ -206,6 +212,7 @@ RESOURCE = "configuration.root_module.resources.0"
         (f"{RESOURCE}.provisioners.0.when", "destroy"),
         (f"{RESOURCE}.expressions.description.constant_value", "other"),
         ("configuration.provider_config.google.expressions.project.constant_value", "other"),
+        ("configuration.provider_config.google.full_name", "registry.terraform.io/elsewhere/google"),
         ("configuration.root_module.module_calls.m.source", "git::https://example.net/m"),
         ("action_invocations.0.config_values.what", "everything"),
         ("action_invocations.0.lifecycle_action_trigger.action_trigger_event", "BeforeUpdate"),
@@ -222,6 +229,22 @@ def test_provisioners_providers_and_actions_count(path: str, value: Any) -> None
         output_changes={"o": {"actions": ["update"], "before": "a", "after": "b"}},
     )
     assert digest(at(whole, path, value)) != digest(whole)
+
+
+def test_a_disclosed_output_counts_and_the_registry_of_a_provider_does_not() -> None:
+    output = {
+        "actions": ["no-op"],
+        "before": "a",
+        "after": "a",
+        "before_sensitive": True,
+        "after_sensitive": True,
+    }
+    whole = planned(CHANGE, configuration=CONFIGURED, output_changes={"o": output})
+    assert digest(at(whole, "output_changes.o.after_sensitive", False)) != digest(whole)
+    registry = at(
+        whole, "configuration.provider_config.google.full_name", "registry.opentofu.org/hashicorp/google"
+    )
+    assert digest(registry) == digest(whole)
 
 
 def test_the_configuration_of_unchanged_resources_does_not_count() -> None:
