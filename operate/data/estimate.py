@@ -136,8 +136,22 @@ def estimate_cluster_minutes(
     GET, taken twice for encryption and a slower processor. Start, end and BigQuery's minutes are not measured.
     """
     book = book or load_price_book()
-    batches = ceil(days / days_at_once)
-    reading = responses * book.assumption("cpu_seconds_a_response") / count_cluster_cpus(batch) / 60
+    cpu_seconds = responses * book.assumption("cpu_seconds_a_response")
+    return _estimate_minutes(cpu_seconds, ceil(days / days_at_once), batch, book)
+
+
+def estimate_gbfs_minutes(systems: int, batch: Batch, book: PriceBook | None = None) -> float:
+    """Return the lifetime of a cluster that rebuilds a day of so many GBFS systems, each with 112 stations.
+
+    Reading is measured by `python -m bench gbfs_batch`: 12 µs of a processor for a row, taken twice.
+    """
+    book = book or load_price_book()
+    rows = systems * GBFS_STATIONS_PER_SYSTEM * RESPONSES_PER_DAY
+    return _estimate_minutes(rows * book.assumption("cpu_seconds_a_gbfs_row"), 1, batch, book)
+
+
+def _estimate_minutes(cpu_seconds: float, batches: int, batch: Batch, book: PriceBook) -> float:
+    reading = cpu_seconds / count_cluster_cpus(batch) / 60
     loading = book.assumption("cluster_load_minutes") * batches
     return book.assumption("cluster_start_minutes") + max(reading, loading) + min(reading, loading) / batches
 
@@ -193,6 +207,8 @@ def format_estimate(survey: Survey, costs: Estimate) -> Iterator[str]:
 
 
 RESPONSES_PER_DAY = 24 * 60
+GBFS_STATIONS_PER_SYSTEM = 112  # 130,000 stations in 1,000 systems, of which 82 % respond
+GBFS_SIZES = {"a day of 100 GBFS systems": 100, "a day of 1,000 GBFS systems": 1_000}
 SIZES = {
     "a day, each night": (1, 1),
     "a month": (31, 1),
@@ -209,9 +225,16 @@ def render_sizing_table(clusters: Mapping[str, Batch], days_at_once: int) -> str
         cells = []
         for batch in clusters.values():
             minutes = feeds * estimate_cluster_minutes(days * RESPONSES_PER_DAY, days, batch, days_at_once)
-            cells.append(f"{minutes:.0f} min, ${minutes / 60 * (cluster_hour(batch) or 0.0):.2f}")
+            cells.append(_format_cluster(minutes, batch))
+        lines.append(f"| {what} | " + " | ".join(cells) + " |")
+    for what, systems in GBFS_SIZES.items():
+        cells = [_format_cluster(estimate_gbfs_minutes(systems, batch), batch) for batch in clusters.values()]
         lines.append(f"| {what} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _format_cluster(minutes: float, batch: Batch) -> str:
+    return f"{minutes:.0f} min, ${minutes / 60 * (cluster_hour(batch) or 0.0):.2f}"
 
 
 def render_month_table(months: Mapping[str, Cost]) -> str:
