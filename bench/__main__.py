@@ -16,7 +16,7 @@ from bench.gbfs import nightly
 from bench.gbfs import tick as gbfs_tick
 from bench.measure import BenchError, Comparison, Figure
 from bench.results import describe_host, format_results
-from bench.services import copier, iam_proxy, tick
+from bench.services import copier, dashboard, iam_proxy, tick
 
 BENCHMARKS: dict[str, Callable[[int], Sequence[Comparison | Figure]]] = {
     "synth": synth.run,
@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[int], Sequence[Comparison | Figure]]] = {
     "images": images.run,
     "gbfs": gbfs_tick.run,
     "gbfs_batch": nightly.run,
+    "dashboard": dashboard.run,
 }
 RENAMED = {"guard": "iam_proxy", "original": "tutorial"}
 RESULTS = Path(__file__).with_name("RESULTS.md")

@@ -23,6 +23,7 @@ from local.workloads.workloads import list_objects
 FILE = "report.json"
 DIFFERENCES = "differences.txt"  # the differences from Google Cloud, a line each
 QUERY_TIMEOUT_MS = 60_000
+TICK_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 STATIONS_SHOWN = 5
 NO_ROWS = "no row was loaded: see the function's log"
 STATION_COLUMNS = ("name", "num_bikes_available", "num_docks_available", "longitude", "latitude")
@@ -58,6 +59,7 @@ class Report:
         default_factory=list
     )  # of each finished one, in order: "", or why it failed
     batch: dict[str, Any] | None = None  # the summary that the Spark job printed
+    newest_tick: str | None = None  # of the newest archived response, UTC: 2026-11-24T12:05:00Z
     page: str | None = None  # a copy of the dashboard's page, to open from disk
     stations: list[dict[str, Any]] = field(default_factory=list)
     denied: list[str] = field(default_factory=list)  # requests of workloads that were denied
@@ -179,7 +181,9 @@ def complete_report(report: Report, run: LocalRun, before: Mapping[str, int] | N
     environment, names = run.environment, run.names
     for name, number in counters(run).items():
         setattr(report, name, number + (before or {}).get(name, 0))
-    report.objects_archived = len(list_ticks(environment, names.archive_bucket, report.feed))
+    archived = list_ticks(environment, names.archive_bucket, report.feed)
+    report.objects_archived = len(archived)
+    report.newest_tick = max(archived).strftime(TICK_FORMAT) if archived else None
     report.quarantined = count_rows(environment, names.quarantine_table, f"feed = '{report.feed}'")
     view = run.applied.outputs.get("availability_view")
     report.stations = query_stations(environment, view, report.feed)
@@ -307,7 +311,8 @@ def _stage_table(report: Report) -> Table:
 
 
 def _station_table(report: Report) -> Table:
-    table = Table(title="availability, latest response", title_justify="left")
+    tick = "" if report.newest_tick is None else f", tick {report.newest_tick}"
+    table = Table(title=f"availability, latest response{tick}", title_justify="left")
     table.add_column("name")
     for heading in ("bikes", "docks", "longitude", "latitude"):
         table.add_column(heading, justify="right")

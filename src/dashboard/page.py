@@ -5,7 +5,7 @@ import hashlib
 import html
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -13,6 +13,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 ASSETS = ("page.js", "page.css")
+# Since a station's last report, as in the view silent_stations and in page.js.
+SILENT_AFTER = timedelta(hours=1)
 
 
 @cache
@@ -64,16 +66,25 @@ def _format_notice(newest: Mapping[str, Any], now: datetime, zone: ZoneInfo) -> 
 def _format_rows(stations: Mapping[str, Any], newest: Mapping[str, Any]) -> list[str]:
     known = {each[0]: each for each in stations.get("stations", [])}
     lines = []
-    for station, (bikes, docks, operational, _) in newest.get("stations", {}).items():
+    for station, (bikes, docks, operational, reported) in newest.get("stations", {}).items():
         _, name, area, *_ = known.get(station, (station, None, None))
         cells = (name or station, area or "", _format_number(bikes), _format_number(docks))
-        state = "out of service" if operational is False else ""
+        state = _describe_state(newest["collected_at"], reported, operational=operational)
         tags = "".join(
             f"<td{' class=n' if index in (2, 3) else ''}>{html.escape(str(cell))}</td>"
             for index, cell in enumerate((*cells, state))
         )
         lines.append((str(cells[0]).casefold(), f'<tr data-id="{html.escape(str(station))}">{tags}</tr>'))
     return [line for _, line in sorted(lines)]
+
+
+def _describe_state(collected_at: str, reported: str | None, *, operational: bool | None) -> str:
+    if operational is False:
+        return "out of service"
+    is_silent = (
+        reported and datetime.fromisoformat(collected_at) - datetime.fromisoformat(reported) > SILENT_AFTER
+    )
+    return "silent for an hour" if is_silent else ""
 
 
 def _format_number(number: int | None) -> str:

@@ -19,6 +19,9 @@ from tests.dashboard.conftest import FakeJob
 ZONE = ZoneInfo("Europe/Paris")
 MISSING_MINUTES = {125, 126, 540, 541, 542, 543, 871}  # minutes of each day without a response
 BIKE_STEP_S = 300  # bikes change every five minutes; generating every minute would take too long
+# Days before yesterday have a response every five minutes, for the same reason.
+MINUTES_BETWEEN_PAST_RESPONSES = 5
+SILENCE = timedelta(minutes=61)
 NEWEST_TIME = timedelta(hours=18, minutes=31)  # local time of the newest response
 SETTINGS = Settings(
     views="demo.vlille_views",
@@ -40,6 +43,7 @@ class FakeBigQuery:
     now: datetime
     stations: list[Station] = field(default_factory=make_stations)
     down: bool = False
+    silent: Station | None = None  # a station that stopped reporting
     purposes: list[str] = field(default_factory=list)
     made: dict[tuple[int, int], int] = field(default_factory=dict, repr=False)  # by station and step
 
@@ -50,7 +54,12 @@ class FakeBigQuery:
 
     def _is_present(self, minute: datetime) -> bool:
         local = minute.astimezone(ZONE)
-        return local.hour * 60 + local.minute not in MISSING_MINUTES and minute <= self.now
+        is_past = (self.now.astimezone(ZONE).date() - local.date()).days > 1
+        return (
+            local.hour * 60 + local.minute not in MISSING_MINUTES
+            and minute <= self.now
+            and not (is_past and local.minute % MINUTES_BETWEEN_PAST_RESPONSES)
+        )
 
     def _bikes(self, station: Station, minute: datetime) -> int:
         key = station.number, int(minute.timestamp()) // BIKE_STEP_S
@@ -80,7 +89,7 @@ class FakeBigQuery:
                     "num_bikes_available": bikes,
                     "num_docks_available": docks,
                     "is_operational": each.is_connected,
-                    "last_reported": newest,
+                    "last_reported": newest - SILENCE if each == self.silent else newest,
                 }
             )
         return rows

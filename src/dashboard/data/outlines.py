@@ -7,7 +7,7 @@ other servers. Pure; input and output in degrees (WGS 84), computed in kilometre
 import heapq
 import math
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -67,6 +67,10 @@ def compute_outlines(locations: Sequence[StationLocation]) -> list[Outline]:
     scale = KM_A_DEGREE * math.cos(math.radians(middle))
     points = [(longitude * scale, latitude * KM_A_DEGREE) for latitude, longitude in spots]
     areas = [merged[fold_name(location.area)] if location.area else "" for location in spots.values()]
+    spellings = Counter(location.area for location in spots.values() if location.area)
+    # The most frequent spelling of each name, with its accents and hyphens.
+    by_count = sorted(sorted(spellings, reverse=True), key=lambda name: spellings[name])
+    displayed = {fold_name(name): name for name in by_count}
     border: dict[str, list[tuple[Point, Point]]] = defaultdict(list)
     for index, cell in enumerate(_compute_cells(points, _compute_hull(points))):
         for begin, end, neighbour in cell:
@@ -74,7 +78,7 @@ def compute_outlines(locations: Sequence[StationLocation]) -> list[Outline]:
                 border[areas[index]].append((begin, end))
     return [
         Outline(
-            area,
+            displayed.get(area, area),
             [
                 [[round(x / scale, DIGITS), round(y / KM_A_DEGREE, DIGITS)] for x, y in ring]
                 for ring in _join_edges(border[area])

@@ -20,7 +20,7 @@
       chanceBike: "of finding a bike", chanceDock: "of finding a free dock", rebuilt: "The last nightly rebuild agreed with its sources",
       worstEmpty: "Empty for most of the day", worstFull: "Full for most of the day", zoomIn: "Zoom in", zoomOut: "Zoom out",
       disagreed: "The last nightly rebuild did not agree with its sources", quarantined: "records quarantined in the last 7 days",
-      outOfService: "out of service", seen: "over", around: "within 5 minutes of", close: "Close", empties: "empty", fulls: "full", failed: "The data could not be loaded.",
+      outOfService: "out of service", silent: "silent for an hour", seen: "over", around: "within 5 minutes of", close: "Close", empties: "empty", fulls: "full", failed: "The data could not be loaded.",
     },
     fr: {
       skip: "Aller au tableau", theme: "Clair ou sombre", map: "Carte", before: "Jour précédent", after: "Jour suivant", day: "Jour",
@@ -40,10 +40,10 @@
       chanceBike: "de trouver un vélo", chanceDock: "de trouver une place", rebuilt: "La dernière reconstruction nocturne concorde avec ses sources",
       worstEmpty: "Vides le plus longtemps ce jour", worstFull: "Pleines le plus longtemps ce jour", zoomIn: "Agrandir", zoomOut: "Réduire",
       disagreed: "La dernière reconstruction nocturne ne concorde pas avec ses sources", quarantined: "enregistrements écartés en 7 jours",
-      outOfService: "hors service", seen: "sur", around: "à 5 minutes près de", close: "Fermer", empties: "vide", fulls: "pleine", failed: "Les données ne peuvent être lues.",
+      outOfService: "hors service", silent: "muette depuis une heure", seen: "sur", around: "à 5 minutes près de", close: "Fermer", empties: "vide", fulls: "pleine", failed: "Les données ne peuvent être lues.",
     },
   };
-  const UNKNOWN = 255, HOURS = 168, NS = "http://www.w3.org/2000/svg", SAME_MINUTES = 15, OLD_MINUTES = 10, PAST_WEEKS = 4, AROUND = 5;
+  const UNKNOWN = 255, HOURS = 168, NS = "http://www.w3.org/2000/svg", SAME_MINUTES = 15, OLD_MINUTES = 10, PAST_WEEKS = 4, AROUND = 5, SILENT_MS = 36e5;
   const $ = (id) => document.getElementById(id);
   const t = (key) => WORDS[state.lang][key] || key;
   const state = { lang: "en", day: null, minute: 0, station: null, live: true, playing: false, odds: false, theme: null };
@@ -85,7 +85,7 @@
     const [header, bytes] = unpack(await load(name + ".bin"));
     const size = header.stations.length * header.minutes;
     return { name, start: header.start, minutes: header.minutes, index: new Map(header.stations.map((id, n) => [id, n])),
-      bikes: bytes.subarray(0, size), docks: bytes.subarray(size) };
+      bikes: bytes.subarray(0, size), docks: bytes.subarray(size), ranked: {} };
   }
 
   // The same weekday of the past weeks, for the odds: loaded once, on demand.
@@ -137,9 +137,11 @@
 
   // --- time --------------------------------------------------------------------------------------
 
-  const zoned = (options) => new Intl.DateTimeFormat("en-GB", { timeZone: data.info.time_zone, ...options });
-  const dayOf = (ms) => new Intl.DateTimeFormat("sv-SE", { timeZone: data.info.time_zone, dateStyle: "short" }).format(ms);
-  const clockOf = (ms) => zoned({ hour: "2-digit", minute: "2-digit" }).format(ms);
+  // Creating a formatter takes longer than drawing a frame: each is created once.
+  const formatters = {};
+  const formatter = (locale, options) => (formatters[locale] ||= new Intl.DateTimeFormat(locale, { timeZone: data.info.time_zone, ...options }));
+  const dayOf = (ms) => formatter("sv-SE", { dateStyle: "short" }).format(ms);
+  const clockOf = (ms) => formatter("en-GB", { hour: "2-digit", minute: "2-digit" }).format(ms);
   const today = () => (data.now && data.now.collected_at ? dayOf(Date.parse(data.now.collected_at)) : dayOf(Date.now()));
   const msAt = (minute) => (day.start + minute * 60) * 1000;
   const shift = (name, by) => new Date(Date.parse(name + "T12:00:00Z") + by * 864e5).toISOString().slice(0, 10);
@@ -151,8 +153,8 @@
     if (at === undefined) return [UNKNOWN, UNKNOWN];
     return [day.bikes[at * day.minutes + minute], day.docks[at * day.minutes + minute]];
   }
-  function classOf(station, bikes, docks) {
-    if (bikes === UNKNOWN || docks === UNKNOWN || (isNow() && station.off)) return "x";
+  function classOf(station, bikes, docks, now) {
+    if (bikes === UNKNOWN || docks === UNKNOWN || (now && station.off) || bikes + docks === 0) return "x";
     if (bikes === 0) return "e";
     if (docks === 0) return "f";
     return String(Math.min(4, Math.floor((5 * bikes) / (bikes + docks))));
@@ -210,6 +212,13 @@
     return element;
   }
 
+  // Unchanged text is not laid out again.
+  function write(element, text) {
+    if (element.textContent !== text) element.textContent = text;
+  }
+  const numbers = {};
+  const format = (n) => (numbers[state.lang] ||= new Intl.NumberFormat(state.lang)).format(n);
+
   let project;
   function drawMap() {
     const map = $("map"), placed = stations.filter((s) => s.lat !== null);
@@ -226,11 +235,12 @@
     Object.assign(view, { wide: zoom * wide, high: zoom * high });
     project = (lon, lat) => [dx + (lon * scale - left) * zoom, dy + (-lat - top) * zoom];
     map.setAttribute("viewBox", `0 0 ${box.width} ${box.height}`);
+    const spots = placed.map((s) => [...project(s.lon, s.lat), s.folded]);
     const land = make("g", {}, map), labels = make("g", { "aria-hidden": "true" }, map);
     for (const [area, rings] of data.info.outlines) {
       const path = rings.map((ring) => "M" + ring.map(([lon, lat]) => project(lon, lat).map((n) => n.toFixed(1)).join(" ")).join("L") + "Z");
       make("path", { class: "land", d: path.join("") }, land);
-      const spot = area && rings.length ? labelSpot(rings[0].map(([lon, lat]) => project(lon, lat)), placed, area.length * 6.6, fold(area)) : null;
+      const spot = area && rings.length ? labelSpot(rings[0].map(([lon, lat]) => project(lon, lat)), spots, area.length * 6.6, fold(area)) : null;
       if (spot) make("text", { class: "label", x: spot[0].toFixed(0), y: spot[1].toFixed(0) }, labels).textContent = area;
     }
     const size = Math.max(0.55, Math.min(1.25, Math.sqrt(box.width * box.height) / 720)) * Math.min(1, Math.sqrt(300 / placed.length)) * Math.sqrt(view.zoom);
@@ -243,11 +253,11 @@
       Object.assign(station, { group, x, y, drawn: null });
     }
     mark();
-    draw();
+    drawMinute();
   }
   // A position for a label inside a ring: near its stations, without covering them. Null if there is none.
-  function labelSpot(ring, placed, width, area) {
-    const own = placed.filter((s) => s.folded === area).map((s) => project(s.lon, s.lat)), middle = [0, 1].map((axis) => own.reduce((sum, each) => sum + each[axis], 0) / (own.length || 1));
+  function labelSpot(ring, spots, width, area) {
+    const own = spots.filter(([, , folded]) => folded === area), middle = [0, 1].map((axis) => own.reduce((sum, each) => sum + each[axis], 0) / (own.length || 1));
     const xs = ring.map(([x]) => x), ys = ring.map(([, y]) => y), inside = (x, y) => ring.reduce((odd, [x1, y1], n) => {
       const [x2, y2] = ring[(n + 1) % ring.length];
       return (y1 > y) !== (y2 > y) && x < x1 + ((y - y1) * (x2 - x1)) / (y2 - y1) ? !odd : odd;
@@ -258,10 +268,7 @@
         const x = Math.min(...xs) + ((Math.max(...xs) - Math.min(...xs)) * i) / 14, y = Math.min(...ys) + ((Math.max(...ys) - Math.min(...ys)) * j) / 14;
         if (![-0.5, 0, 0.5].every((side) => inside(x + side * width, y))) continue;
         let room = Infinity;
-        for (const s of placed) {
-          const [sx, sy] = project(s.lon, s.lat);
-          room = Math.min(room, Math.hypot(Math.max(0, Math.abs(sx - x) - width / 2), sy - y + 3));
-        }
+        for (const [sx, sy] of spots) room = Math.min(room, Math.hypot(Math.max(0, Math.abs(sx - x) - width / 2), sy - y + 3));
         const far = Math.hypot(x - middle[0], y - middle[1]);
         if (room > 13 && far < least) { least = far; best = [x, y]; }
       }
@@ -284,12 +291,20 @@
   const fold = (name) => (name || "").normalize("NFKD").replace(/[\u0300-\u036f]/g, "").replace(/[^\p{L}\p{N}]+/gu, " ").trim().toUpperCase();
 
   function draw() {
+    drawMinute();
+    if (!day || state.playing) return;
+    const time = clockOf(msAt(state.minute));
+    $("minute").setAttribute("aria-valuetext", time + (day.total[state.minute] < 0 ? ", " + t("noData") : ""));
+    drawTable(); drawStation(); drawHealth(); drawSource(); keep();
+  }
+  // What changes with each frame of a replay.
+  function drawMinute() {
     if (!day) return;
     let bikesSum = 0, empty = 0, full = 0, off = 0;
-    const need = $("need").value;
+    const need = $("need").value, now = isNow();
     for (const station of stations) {
       const [bikes, docks] = valuesAt(station, state.minute);
-      let sign = classOf(station, bikes, docks);
+      let sign = classOf(station, bikes, docks, now);
       if (sign === "x") off++; else bikesSum += bikes;
       if (sign === "e") empty++;
       if (sign === "f") full++;
@@ -303,13 +318,10 @@
     if (!figures.children.length)
       for (const key of ["bikesNow", "emptyNow", "fullNow", "offNow"]) { const box = tag("div", null, figures); tag("dt", t(key), box); tag("dd", "", box); }
     const missing = day.total[state.minute] < 0;
-    [bikesSum, empty, full, off].forEach((n, i) => { figures.children[i].lastChild.textContent = missing ? "–" : n.toLocaleString(state.lang); });
-    $("clock").textContent = clockOf(msAt(state.minute));
+    [bikesSum, empty, full, off].forEach((n, i) => write(figures.children[i].lastChild, missing ? "–" : format(n)));
+    write($("clock"), clockOf(msAt(state.minute)));
     $("minute").value = state.minute;
-    $("minute").setAttribute("aria-valuetext", clockOf(msAt(state.minute)) + (missing ? ", " + t("noData") : ""));
-    const here = $("curve").querySelector(".here");
-    if (here) { here.setAttribute("x1", state.minute); here.setAttribute("x2", state.minute); }
-    if (!state.playing) { drawTable(); drawStation(); drawHealth(); drawSource(); keep(); }
+    $("here").style.transform = `translateX(${(100 * state.minute) / day.minutes}%)`;
   }
 
   function drawCurve() {
@@ -326,7 +338,6 @@
       } else if (from >= 0 && (m === minutes || m - before > 5)) { area += `L${before} 100Z`; from = -1; }
     }
     make("path", { class: "fill", d: area }, curve); make("path", { class: "edge", d: line }, curve);
-    make("line", { class: "here", x1: 0, x2: 0, y1: 0, y2: 100 }, curve);
     const end = day.name === today() ? day.last + 1 : minutes;
     for (const [a, b, kind] of runs(end)) make("rect", { class: kind, x: a, y: 0, width: b - a, height: 10 }, strip);
     if (isFirst() && day.first > 0) make("rect", { class: "ahead", x: 0, y: 0, width: day.first, height: 10 }, strip);
@@ -358,7 +369,7 @@
     const missing = gaps.reduce((sum, [a, b]) => sum + b - a, 0), span = Math.max(1, end - from);
     const listed = gaps.slice(0, 6).map(([a, b]) => clockOf(msAt(a)) + (b - a > 1 ? "–" + clockOf(msAt(b - 1)) : "")).join(", ");
     const same = runs(end).filter(([, , kind]) => kind === "same").pop();
-    let text = day.last < 0 ? t("none") : `${(span - missing).toLocaleString(state.lang)} / ${span.toLocaleString(state.lang)} ${t("ofDay")}`;
+    let text = day.last < 0 ? t("none") : `${format(span - missing)} / ${format(span)} ${t("ofDay")}`;
     if (gaps.length && day.last >= 0) text += `; ${t("missingRuns")}: ${listed}${gaps.length > 6 ? " …" : ""}`;
     if (same && same[1] === end && day.name === today()) text += `. ${t("same")} ${same[1] - same[0]} min`;
     $("health").textContent = text + ".";
@@ -390,8 +401,9 @@
   }
 
   function stateOf(station, bikes, docks) {
-    if (isNow() && station.off) return t("outOfService");
+    if (isNow() && station.off) return t(station.off);
     if (bikes === UNKNOWN) return t("noData");
+    if (bikes + docks === 0) return t("outOfService");
     return bikes === 0 ? t("empty") : docks === 0 ? t("full") : "";
   }
 
@@ -405,7 +417,8 @@
         state: chance ? `${chance[0]} % (${chance[1]} ${t("days")})` : stateOf(station, bikes, docks), rank: chance ? chance[0] : null };
     }).filter((row) => fold(row.name + " " + row.area).includes(wanted));
     const by = (row) => (sortKey === "state" && row.rank !== null ? row.rank : row[sortKey]);
-    shown.sort((a, b) => (typeof by(a) === "number" ? by(a) - by(b) : String(by(a)).localeCompare(String(by(b)), state.lang)) * (sortDown ? -1 : 1));
+    const collator = new Intl.Collator(state.lang);
+    shown.sort((a, b) => (typeof by(a) === "number" ? by(a) - by(b) : collator.compare(by(a), by(b))) * (sortDown ? -1 : 1));
     const body = $("table").tBodies[0], rows = document.createDocumentFragment();
     for (const row of shown) {
       const line = tag("tr", null, rows, { "data-id": row.station.id });
@@ -452,7 +465,7 @@
   // The stations that were empty or full longest on this day.
   function drawWorst(box) {
     for (const [plane, word] of [["bikes", "worstEmpty"], ["docks", "worstFull"]]) {
-      const ranked = stations.map((each) => [shareAtZero(each, plane), each]).filter(([share]) => share >= 0.01).sort((a, b) => b[0] - a[0]).slice(0, 4);
+      const ranked = (day.ranked[plane] ||= stations.map((each) => [shareAtZero(each, plane), each]).filter(([share]) => share >= 0.01).sort((a, b) => b[0] - a[0]).slice(0, 4));
       if (!ranked.length) continue;
       tag("h3", t(word), box);
       const list = tag("ul", null, box, { class: "near" });
@@ -468,7 +481,7 @@
     let seen = 0, zero = 0;
     for (let m = 0; m < day.minutes; m++) {
       const value = day[plane][at * day.minutes + m];
-      if (value !== UNKNOWN) { seen++; zero += value === 0; }
+      if (value !== UNKNOWN && day.bikes[at * day.minutes + m] + day.docks[at * day.minutes + m] > 0) { seen++; zero += value === 0; }
     }
     return seen ? zero / seen : 0;
   }
@@ -536,7 +549,7 @@
     let text = day.total[state.minute] < 0 ? "" : `${t("raw")}: ${object}. `;
     if (data.status) {
       const records = data.status.quarantine.reduce((sum, each) => sum + each.records, 0), run = data.status.rebuilds[0];
-      text += `${records.toLocaleString(state.lang)} ${t("quarantined")}${records ? " (" + [...new Set(data.status.quarantine.map((each) => each.reason))].join(", ") + ")" : ""}. `;
+      text += `${format(records)} ${t("quarantined")}${records ? " (" + [...new Set(data.status.quarantine.map((each) => each.reason))].join(", ") + ")" : ""}. `;
       if (run) text += `${run.agrees ? "✓ " + t("rebuilt") : "✗ " + t("disagreed")} (${run.first_day}).`;
     }
     $("source").textContent = text;
@@ -643,8 +656,10 @@
       if (!state.playing) return;
       at += before === null ? 0 : ((time - before) / 1000) * +$("speed").value;
       before = time;
-      state.minute = Math.min(end, Math.floor(at));
-      if (state.minute >= end) setPlaying(false); else requestAnimationFrame(frame);
+      const minute = Math.min(end, Math.floor(at));
+      if (minute >= end) setPlaying(false); else requestAnimationFrame(frame);
+      if (minute === state.minute && state.playing) return;
+      state.minute = minute;
       draw();
     };
     requestAnimationFrame(frame);
@@ -768,8 +783,8 @@
   function takeNow(found) {
     data.now = found;
     for (const station of stations) {
-      const values = found.stations[station.id];
-      station.off = !values || values[2] === false;
+      const values = found.stations[station.id], reported = values && values[3] ? Date.parse(values[3]) : Infinity;
+      station.off = !values ? "noData" : values[2] === false ? "outOfService" : Date.parse(found.collected_at) - reported > SILENT_MS ? "silent" : "";
     }
     drawAge();
   }

@@ -54,6 +54,20 @@ def test_a_short_name_is_merged_with_its_long_form() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("areas", "displayed"),
+    [
+        (["Villeneuve d'Ascq"] * 3, "Villeneuve d'Ascq"),
+        (["MARCQ EN BAROEUL", "MARCQ-EN-BARŒUL", "MARCQ-EN-BARŒUL"], "MARCQ-EN-BARŒUL"),
+        (["MARQUETTE", "MARQUETTE", "Marquette-lez-Lille"], "Marquette-lez-Lille"),
+        (["SAINT ANDRE", "SAINT ANDRE", "Saint-André"], "SAINT ANDRE"),
+    ],
+)
+def test_an_area_has_its_most_frequent_spelling(areas: list[str], displayed: str) -> None:
+    locations = [StationLocation(50.6 + n / 100, 3.0 + n * n / 100, area) for n, area in enumerate(areas)]
+    assert displayed in {each.area for each in compute_outlines(locations)}
+
+
 def test_two_areas_share_a_border() -> None:
     locations = [
         StationLocation(50.6, 3.0, "A"),

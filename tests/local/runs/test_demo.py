@@ -24,6 +24,7 @@ from local.runs.demo import day_to_simulate, run_demo, simulation_start
 from local.runs.options import Options
 from local.runs.run_folder import open_run_folder
 from local.runs.terminal import Terminal
+from tests.browser.chromium import open_browser
 from tests.conftest import EXAMPLE
 from tests.local.finished_run import DEADLINE_S, FinishedRun, environment, run
 
@@ -188,6 +189,34 @@ def test_a_city_with_an_unreachable_system_is_simulated(tmp_path: Path) -> None:
     assert {key: done.report[key] for key in expected} == expected
     assert "GBFS system Paris (Vélib' Metropole, Paris, FR)" in done.output
     assert "the real API is not used: it cannot be reached" in done.output
+
+
+@pytest.mark.local
+@pytest.mark.browser
+def test_the_page_of_a_demo_shows_the_tick_that_the_report_names(replayed: FinishedRun) -> None:
+    """The copy on disk, in a real browser: its clock, raw object and table."""
+    tick = datetime.fromisoformat(replayed.report["newest_tick"])
+    assert tick == max(
+        datetime.strptime(each.name, "%Y%m%dT%H%M%SZ.json.gz").replace(tzinfo=UTC)
+        for each in (replayed.folder / "storage").glob("*-archive/feed=vlille_ods/**/*.json.gz")
+    )
+    assert replayed.report["newest_tick"] in replayed.output
+    with open_browser() as browser:
+        page = browser.new_page(locale="en-GB")
+        page.goto((replayed.folder.parents[1] / replayed.report["page"]).as_uri())
+        page.wait_for_selector("html[data-ready]")
+        assert page.locator("#clock").text_content() == f"{tick.astimezone(LILLE):%H:%M}"
+        assert page.locator("#day").input_value() == f"{tick.astimezone(LILLE):%Y-%m-%d}"
+        object_name = f"feed=vlille_ods/date={tick:%Y-%m-%d}/hour={tick:%H}/{tick:%Y%m%dT%H%M%SZ}.json.gz"
+        assert object_name in (page.locator("#source").text_content() or "")
+        rows = page.evaluate(
+            "[...document.querySelectorAll('#table tbody tr')].map(r => [...r.cells].map(c => c.textContent))"
+        )
+    shown = {name: (bikes, docks) for name, _, bikes, docks, _ in rows}
+    assert len(shown) == 289
+    for station in replayed.report["stations"]:
+        expected = station["num_bikes_available"], station["num_docks_available"]
+        assert shown[station["name"]] == expected
 
 
 def page_session() -> tuple[str, str]:

@@ -39,6 +39,7 @@ GOOD = Report(
     total_seconds=22.0,
     seconds={"collect": 1.5, "rebuild": 12.0, "check": 0.6},
     batch={"rows_loaded": 1445},
+    newest_tick="2023-10-27T08:05:00Z",
     stations=[
         {
             "name": "MÉTROPOLE",
@@ -95,7 +96,7 @@ def test_a_report_is_written_whole(tmp_path: Path) -> None:
     ("change", "expected"),
     [
         ({}, ["5 objects landed, 1,445 rows streamed, 0 quarantined", "1,445 rows rebuilt, 0 mismatches"]),
-        ({}, ["MÉTROPOLE", "first row after 8.0 s", "12.0 + 0.6"]),
+        ({}, ["2023-10-27T08:05:00Z", "MÉTROPOLE", "first row after 8.0 s", "12.0 + 0.6"]),
         ({}, ["Differences from Google Cloud: 1, listed in .local/dev/differences.txt"]),
         ({"first_row_seconds": None}, ["no row loaded"]),
         ({"delivery_attempts_failed": 2}, ["2 attempts failed and were retried"]),
