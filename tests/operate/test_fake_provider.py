@@ -81,7 +81,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             stdout=subprocess.PIPE,
             text=True,
             check=True,
-            timeout=60,
+            timeout=240,
         )
         exports = dict(shlex.split(line)[1].split("=", 1) for line in begun.stdout.splitlines())
         endpoints = closing.enter_context(serve_rest_api(folder / "documents"))
