@@ -324,7 +324,8 @@ def test_alerts_say_what_to_do(stack: dict[str, Any]) -> None:
         assert policy["notification_channels"] == [
             "${google_monitoring_notification_channel.monitoring_email.id}"
         ]
-        assert len(policy["documentation"]["content"]) > 80
+        text = policy["documentation"]["content"]
+        assert len(text) > 80, f"{text!r}: say in more than 80 characters what happened and what to do"
 
 
 def test_outputs_tell_where_to_look(stack: dict[str, Any]) -> None:

@@ -99,7 +99,7 @@ def test_tables_of_the_system_hold_what_is_written_to_them(ods: Feed) -> None:
         *("objects_listed", "objects_read", "objects_quarantined"),
         *("rows_parsed", "rows_loaded", "rows_rejected", "status", "message"),
         *("values_rejected", "values_implausible"),
-    ], "a new column of batch_runs: let src/spark/rebuild/statistics.py write it, then add its name"
+    ], "a new column of batch_runs: add its name"
     assert {column["mode"] for column in quarantine_schema() + batch_runs_schema()} == {"NULLABLE"}
 
 

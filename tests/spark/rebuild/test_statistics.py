@@ -1,11 +1,14 @@
 """The sums that must come out, and what is said where they do not."""
 
+from dataclasses import fields
 from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feed import batch_runs_schema
+from spark.rebuild.job import Run
 from spark.rebuild.planning import ArchiveHour, StoredObject
 from spark.rebuild.statistics import (
     HourResult,
@@ -81,3 +84,10 @@ def test_drifts_add_up_by_message() -> None:
 )
 def test_days_in_words(numbers: list[int], phrase: str) -> None:
     assert format_days([date(2023, 10, number) for number in numbers]) == phrase
+
+
+def test_a_run_has_a_value_for_each_column_of_batch_runs() -> None:
+    written = {each.name for each in (*fields(Run), *fields(RunStatistics))}
+    assert [column["name"] for column in batch_runs_schema() if column["name"] not in written] == [], (
+        "a new column of batch_runs: add the field to Run in src/spark/rebuild/job.py, or to RunStatistics"
+    )
