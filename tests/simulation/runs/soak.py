@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.simulation.mutations import MUTATIONS, Mutation
 from tests.simulation.runs.histories import HistoryResult, run_history, shrink
 from tests.simulation.runs.real_processes import RoundError, run_round
+from tests.simulation.workloads.gbfs_collection import run_shards
 
 CHUNK = 200  # histories per task
 PROGRESS_SECONDS = 30.0
@@ -29,6 +30,8 @@ def main() -> int:
         print(shrink(result) if result.violation else result)
         print(f"digest of the whole history: {result.digest}")
         return int(result.violation is not None)
+    if options.gbfs:
+        return _run_shards(options.gbfs, options.ticks, options.seconds, options.first_seed)
     if options.real:
         return _run_rounds(options.seconds, options.first_seed)
     if options.mutations:
@@ -50,7 +53,29 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--real", action="store_true", help="run rounds on real processes instead of simulated histories"
     )
+    parser.add_argument(
+        "--gbfs",
+        type=int,
+        metavar="SYSTEMS",
+        help="run the collection of so many GBFS systems in 4 shards instead",
+    )
+    parser.add_argument("--ticks", type=int, default=60, help="ticks of each history of --gbfs (default: 60)")
     return parser.parse_args()
+
+
+def _run_shards(systems: int, ticks: int, seconds: float, first_seed: int) -> int:
+    started, totals = time.monotonic(), Counter[str]()
+    for seed in count(first_seed):
+        result = run_shards(seed, systems=systems, shards=4, ticks=ticks)
+        if result.violation:
+            print(f"seed {seed}: {result.violation}")
+            return 1
+        totals.update(histories=1, rows=result.rows, kills=result.kills, redeliveries=result.redeliveries)
+        print(f"{time.monotonic() - started:6,.0f} s: seed {seed}, {dict(totals)}", flush=True)
+        if time.monotonic() >= started + seconds:
+            break
+    print(f"{totals['histories']} histories of {systems:,} systems and {ticks} ticks: every invariant held")
+    return 0
 
 
 def _run_rounds(seconds: float, first_seed: int) -> int:
