@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from collector.api import ApiError, Response
+from collector.api import RETRYABLE_STATUSES, ApiError, Response
 from feed import (
     FaultError,
     Feed,
@@ -29,8 +29,8 @@ def fetch_pages(feed: Feed, fetch_url: FetchUrl, url: str, *, timeout_s: float, 
     """Return the response. For a feed with pages or a join it is one document that contains all of them.
 
     `timeout_s` and `max_bytes` limit all pages together; the feed's `max_requests` limits their number. The document is
-    marked as incomplete if pages are missing, or if a page has no records or repeats those of an earlier page. A first
-    page without records is the response itself. Raises ApiError.
+    marked as incomplete if pages are missing, or if a page has no records, repeats those of an earlier page or is
+    refused for good. A first page without records is the response itself. Raises ApiError.
     """
     paging = feed.paging
     if feed.join is not None:
@@ -52,7 +52,14 @@ def fetch_pages(feed: Feed, fetch_url: FetchUrl, url: str, *, timeout_s: float, 
             raise ApiError(
                 f"only {len(pages)} pages were read within {timeout_s:g} s and {max_bytes} bytes; there are more"
             )
-        response = fetch_url(address, left_s, bytes_left)
+        try:
+            response = fetch_url(address, left_s, bytes_left)
+        except ApiError as error:
+            # Another delivery would receive the same status: Opendatasoft refuses an offset above 10,000, for example.
+            if not pages or error.status is None or error.status in RETRYABLE_STATUSES:
+                raise
+            unreadable = str(error).encode()
+            break
         first = first or response
         bytes_left -= len(response.body)
         try:

@@ -47,6 +47,8 @@ class FakeApi:
         assert size > 0
         self.urls.append(url)
         page = self.pages[len(self.urls) - 1]
+        if isinstance(page, ApiError):
+            raise page
         body = page if isinstance(page, bytes) else json.dumps(page).encode()
         return Response(body, {"content-type": self.content_type})
 
@@ -107,23 +109,36 @@ def test_a_total_above_the_records_is_noticed_without_pages_too(paged: MakePaged
     assert outcome.drifts[0].expected == "the 1,500 that its total declares"
 
 
-def incomplete(feed: Feed, body: bytes) -> tuple[list[int], list[str]]:
-    """Return the IDs of the rows, and the messages of drift that is logged."""
+def incomplete(feed: Feed, body: bytes) -> tuple[list[int], list[str], list[tuple[str, str]]]:
+    """Return the IDs of the rows, the messages of drift that is logged, and the quarantine's scopes and reasons."""
     outcome = parse_response(feed, body, TICK)
     assert parse_response(feed, body, TICK, decode=msgspec.json.decode) == outcome
-    assert outcome.rejections == ()
+    assert outcome.is_usable
+    assert outcome.records == len(outcome.rows) + outcome.rejected_records
     assert {(drift.kind, drift.is_severe) for drift in outcome.drifts} <= {("incomplete", True)}
-    return [row["id"] for row in outcome.rows], [drift.found for drift in outcome.drifts]
+    reasons = [(each.scope, each.reason) for each in outcome.rejections]
+    return [row["id"] for row in outcome.rows], [drift.found for drift in outcome.drifts], reasons
 
 
-# The second page → the message about the response.
-NO_PAGES: dict[str, tuple[Any, str]] = {
-    "an HTML page": (b"<html>Back soon", "2 records in 1 page, and then no page: <html>Back soon"),
-    "an error": ({"error": "quota"}, '2 records in 1 page, and then no page: {"error": "quota"}'),
-    "records that are none": ({"results": {}}, '2 records in 1 page, and then no page: {"results": {}}'),
-    "no UTF-8": (b"\xff\xfe\xfd", "2 records in 1 page, and then no page: \ufffd\ufffd\ufffd"),
-    "the first one again": (page(0, 2, next="?cursor=b"), "2 records in 1 page, and there are more"),
-    "no address of a third": (page(2, 2, next="https://["), "4 records in 2 pages, and there are more"),
+REFUSED = ApiError("status 400 Bad Request; expected 200", status=400)
+# The second page → the message about the response, and the reason of the quarantine.
+NO_PAGES: dict[str, tuple[Any, str, str]] = {
+    "an HTML page": (b"<html>Back soon", "2 records in 1 page, and then no page: <html>Back soon", "html"),
+    "an error": (
+        {"error": "quota"},
+        '2 records in 1 page, and then no page: {"error": "quota"}',
+        "no_records",
+    ),
+    "records that are none": (
+        {"results": {}},
+        '2 records in 1 page, and then no page: {"results": {}}',
+        "no_records",
+    ),
+    "no UTF-8": (b"\xff\xfe\xfd", "2 records in 1 page, and then no page: \ufffd\ufffd\ufffd", "not_json"),
+    "cut off": (b'{"results": [{"i', '2 records in 1 page, and then no page: {"results": [{"i', "truncated"),
+    "a refused offset": (REFUSED, f"2 records in 1 page, and then no page: {REFUSED}", "not_json"),
+    "the first one again": (page(0, 2, next="?cursor=b"), "2 records in 1 page, and there are more", ""),
+    "no address of a third": (page(2, 2, next="https://["), "4 records in 2 pages, and there are more", ""),
 }
 
 
@@ -137,10 +152,19 @@ BY = ('offset = "offset", size = 2', 'page = "page", size = 2', 'next = "next"')
 def test_an_invalid_page_does_not_affect_the_rows_of_other_pages(
     paged: MakePaged, what: str, paging: str
 ) -> None:
-    second, found = NO_PAGES[what]
+    second, found, reason = NO_PAGES[what]
     feed, api = paged(paging), FakeApi(page(0, 2, next="?cursor=b"), second)
-    rows, problems = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
+    body = fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body
+    rows, problems, quarantine = incomplete(feed, body)
     assert (rows, problems) == (list(range(2 + 2 * found.startswith("4"))), [found])
+    assert quarantine == ([("page", reason)] if reason else [])
+
+
+@pytest.mark.parametrize("error", [ApiError("no response"), ApiError("down", status=503)])
+def test_a_page_that_may_come_later_is_left_to_the_next_delivery(paged: MakePaged, error: ApiError) -> None:
+    feed, api = paged(OFFSET), FakeApi(page(0, 2), error)
+    with pytest.raises(ApiError, match=str(error)):
+        fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000)
 
 
 def test_an_invalid_first_page_is_the_response(paged: MakePaged) -> None:
@@ -155,14 +179,14 @@ def test_as_many_records_as_the_api_says_are_all(paged: MakePaged, pages: list[A
     """Whether the maximum number of requests is reached, or the API repeats its last page."""
     pages = [each | {"total_count": 4} for each in pages]
     feed, api = paged(f'offset = "offset", size = 2, max_requests = {len(pages)}'), FakeApi(*pages)
-    rows, problems = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
+    rows, problems, _ = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
     assert (rows, problems) == ([0, 1, 2, 3], [])
 
 
 def test_pages_in_a_circle_end(paged: MakePaged) -> None:
     circle = [page(0, 2, next="?cursor=b"), page(2, 2, next="?cursor=a"), page(0, 2, next="?cursor=b")]
     feed, api = paged('next = "next"'), FakeApi(*circle)
-    rows, problems = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
+    rows, problems, _ = incomplete(feed, fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body)
     assert (rows, problems) == ([0, 1, 2, 3], ["4 records in 2 pages, and there are more"])
 
 
@@ -182,7 +206,7 @@ def test_each_page_is_read_as_a_response_is(paged: MakePaged, first: str, second
     encoded = [ENCODED[how](text) for how, text in zip((first, second, first), texts, strict=True)]
     feed, api = paged(WAYS[0][0]), FakeApi(*encoded, content_type="application/json; charset=ISO-8859-1")
     body = fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000).body
-    assert incomplete(feed, body) == ([0, 1, 2, 3, 4], [])
+    assert incomplete(feed, body) == ([0, 1, 2, 3, 4], [], [])
     assert body.count("Hôtel".encode()) == 3
 
 

@@ -262,7 +262,7 @@ SPOILT: dict[tuple[str, str], tuple[list[bytes], Rows, Faults, tuple[str, ...]]]
     ("pages", "a page that is none"): (
         [*_pages(100, total=200), b"<html>"],
         _stations(100),
-        [],
+        [("page", "html", "")],
         ("incomplete_response",),
     ),
     ("pages", "the same page again and again"): (
@@ -275,7 +275,7 @@ SPOILT: dict[tuple[str, str], tuple[list[bytes], Rows, Faults, tuple[str, ...]]]
     ("pages", "no list in a page"): (
         [*_pages(100, total=200), b'{"results": {}}'],
         _stations(100),
-        [],
+        [("page", "no_records", "results")],
         ("incomplete_response",),
     ),
     ("lines", "a long number, a line that is cut, an empty one"): (

@@ -22,7 +22,7 @@ _EXACT_NUMBER = 2**53
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why a value, a record or the whole response (`scope`) was rejected, or flagged as implausible.
+    """Why a value, a record, a page or the whole response (`scope`) was rejected, or flagged as implausible.
 
     `index` is the record's, from 0; None for the whole response and for a rejection that summarizes several records.
     """
@@ -34,7 +34,7 @@ class Rejection:
     expected: str
     message: str
     record: str | None = None  # as JSON, of a rejected record
-    scope: str = "response"  # response, record, or value: then the row is loaded without the value
+    scope: str = "response"  # response, page, record, or value: then the row is loaded without the value
     value: str | None = None  # as JSON, of a rejected value
     occurrences: int = 1  # how many values or records it summarizes
 

@@ -54,11 +54,12 @@ def parse_response(
     try:
         response = read_response(feed, body, decode, charset)
         records, reader = response.records, make_row_reader(feed)
+        lost_pages = tuple(_make_page_rejection(feed, fault) for fault in response.lost_pages)
         rows = reader.read_all(records, tick)
         if rows is not None:
             drifts = (*response.drifts, *find_schema_drift(feed, records))
             return Outcome(
-                feed.name, tick, len(records), rows, (), drifts, response.unmatched, response.unused
+                feed.name, tick, len(records), rows, lost_pages, drifts, response.unmatched, response.unused
             )
         read = _RecordParser(feed, reader, tick)
         for index, record in enumerate(records):
@@ -66,7 +67,7 @@ def parse_response(
     except FaultError as fault:
         return _make_unusable_outcome(feed, tick, fault)
     drifts = (*response.drifts, *find_schema_drift(feed, records, read.mismatched))
-    rejections = read.list_rejections()
+    rejections = (*lost_pages, *read.list_rejections())
     return Outcome(
         feed.name, tick, len(records), read.rows, rejections, drifts, response.unmatched, response.unused
     )
@@ -179,12 +180,20 @@ class _RecordParser:
 
 
 def _make_unusable_outcome(feed: Feed, tick: datetime, fault: FaultError) -> Outcome:
+    return Outcome(feed.name, tick, 0, [], (_make_whole_rejection(feed, fault, "response"),), ())
+
+
+def _make_page_rejection(feed: Feed, fault: FaultError) -> Rejection:
+    """Return the rejection of a page; how many records it would have had is not known."""
+    return _make_whole_rejection(feed, fault, "page")
+
+
+def _make_whole_rejection(feed: Feed, fault: FaultError, scope: str) -> Rejection:
     reason, expected = fault.reason, fault.expected
     field_path, found = truncate_text(fault.field), truncate_text(fault.found)
     where = f", {field_path}" if field_path else ""
-    message = f"{feed.name}: unusable response ({reason}){where}: found {found}; expected {expected}"
-    rejection = Rejection(reason, None, field_path, found, expected, truncate_text(message))
-    return Outcome(feed.name, tick, 0, [], (rejection,), ())
+    message = f"{feed.name}: unusable {scope} ({reason}){where}: found {found}; expected {expected}"
+    return Rejection(reason, None, field_path, found, expected, truncate_text(message), scope=scope)
 
 
 def _make_rejection(feed: Feed, index: int | None, record: Any, fault: FaultError) -> Rejection:

@@ -48,6 +48,7 @@ class ResponseRecords:
     drifts: tuple[SchemaDrift, ...] = ()
     unmatched: int = 0  # records without a counterpart in the joined document
     unused: int = 0  # records of the joined document without a counterpart
+    lost_pages: tuple[FaultError, ...] = ()  # why a page has no records; the other pages have
 
 
 def read_response(feed: Feed, body: bytes, decode: Decode, charset: str = "") -> ResponseRecords:
@@ -73,7 +74,7 @@ def read_response(feed: Feed, body: bytes, decode: Decode, charset: str = "") ->
         *_find_version_changes(feed, pages.documents[0] if pages.documents else None, other),
     )
     if feed.join is None:
-        return ResponseRecords(records, drifts)
+        return ResponseRecords(records, drifts, lost_pages=tuple(_find_lost_pages(feed, pages, charset)))
     joined = join_records(feed.join, records, other, MAX_RECORDS)
     if records and joined.unmatched == len(records):
         drifts = (*drifts, _make_unmatched_drift(feed, feed.join, len(records)))
@@ -168,6 +169,18 @@ def _find_missing_records(feed: Feed, pages: Pages, count: int) -> Iterator[Sche
         where = format_path(feed.total or ())
         message = f"{feed.name}: incomplete {where}: found {found}; expected {expected}"
         yield SchemaDrift("incomplete", where, found, expected, message, is_severe=True)
+
+
+def _find_lost_pages(feed: Feed, pages: Pages, charset: str) -> Iterator[FaultError]:
+    """Yield why the text that came in place of a page is none."""
+    if not pages.unreadable:
+        return
+    body = pages.unreadable.encode("latin-1", "replace")
+    try:
+        read_page(feed, body, charset)
+    except FaultError as fault:
+        fault.scope = "page"
+        yield fault
 
 
 def _excerpt_unreadable_page(pages: Pages) -> str:
