@@ -39,6 +39,7 @@ HAS_PLANS = (PLANS / "EXPECTED.tsv").is_file()
 collect_ignore = [
     *([] if HAS_PLANS else ["review/test_shared_plans.py"]),
     *([] if HAS_CASES else ["spark/test_shared_cases.py"]),
+    *([] if (CASES / "domain").is_dir() else ["feed/test_shared_feed_cases.py"]),
     *([] if CATALOGUE.exists() else ["gbfs/catalogue/test_published_catalogue.py"]),
     *(
         []
