@@ -48,7 +48,7 @@ DESCRIPTIONS: dict[str, str] = {
     "ENV": "the environment",
     "TO": "the target: the local environment instead of Google Cloud",
     "FEED": "the feed to collect, instead of the environment's",
-    "CITY": "the GBFS system to collect, instead of a feed",
+    "CITY": "the GBFS system to collect, instead of a feed; several with commas, such as lille,paris",
     "REPLAY": "recorded responses that replace the API",
     "DAY": "for `make export` the day to write; for a local run `made`: a generated day replaces the API",
     "FORMAT": "the file format of an export",

@@ -12,8 +12,9 @@ from commands.errors import UsageError
 from commands.interrupts import run_interruptible
 from commands.options import DEFAULT_ENVIRONMENT
 from commands.parsing import Parser, check_environ, make_option_type
+from commands.values import Project
 from local.errors import HOST_FAULTS, LocalError, describe_host_fault
-from local.feeds.city import prepare_city
+from local.feeds.city import prepare_city, split_cities, write_environment
 from local.http.faults import Fault
 from local.runs.cloud import run_cloud, start_cloud
 from local.runs.demo import run_demo
@@ -21,7 +22,7 @@ from local.runs.options import Options
 from local.runs.report import FILE, Report, render_report
 from local.runs.terminal import Terminal
 from local.runs.up import interrupt_on_first_signal, run_down, run_up
-from local.stack.synthesis import ROOT
+from local.stack.synthesis import ROOT, check_environment
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     terminal = Terminal()
     try:
         check_environ(os.environ)
-        options = options if city is None else _find_city(city, options)
+        options = options if city is None else _find_cities(city, options)
         report = _run(options, terminal)
     except (UsageError, LocalError, OSError, KeyboardInterrupt) as error:
         status, sentence = _explain(error)
@@ -39,11 +40,19 @@ def main(arguments: list[str] | None = None) -> int:
     return _end(report, options, terminal) if report else 0
 
 
-def _find_city(name: str, options: Options) -> Options:
-    """Return the options with the city's GBFS system and its feed; later syntheses of this process find that feed."""
-    folder = Path(".local") / "gbfs"
-    city = prepare_city(name, folder, ROOT / ".cache" / "gbfs")
+def _find_cities(names: str, options: Options) -> Options:
+    """Return the options with the first GBFS system and its feed; later syntheses of this process find that feed.
+
+    Of several systems, all are in [gbfs] of a copy of the environment, which later syntheses use.
+    """
+    folder, cache = Path(".local") / "gbfs", ROOT / ".cache" / "gbfs"
+    cities = [prepare_city(name, folder, cache) for name in split_cities(names, cache)]
+    city = cities[0]
     os.environ |= city.variables
+    if len(cities) > 1:
+        check_environment(options.environment, city.feed)
+        file = Project(ROOT, os.environ).environments_folder / f"{options.environment}.toml"
+        os.environ["VLILLE_ENVIRONMENTS"] = str(write_environment(cities, file, folder, cache))
     return replace(options, feed=city.feed, city=city)
 
 
@@ -120,7 +129,7 @@ def parse(arguments: list[str] | None) -> tuple[Options, str | None]:
                 "--city",
                 type=make_option_type("CITY", os.environ),
                 metavar="NAME",
-                help="a public GBFS system instead of the environment's feed: its ID, name or city",
+                help="a public GBFS system instead of the environment's feed: its ID, name or city, or several",
             )
         each.add_argument(
             "--replay",

@@ -1,14 +1,17 @@
-"""`CITY=lille`: a public GBFS system as the feed of a local run."""
+"""`CITY=lille`: a public GBFS system as the feed of a local run; `CITY=lille,paris`: several in its environment."""
 
+import json
 import os
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urljoin
 
+from cdk.settings.gbfs import CATALOGUE
 from gbfs import CatalogueSystem, GbfsError
-from gbfs.catalogue.registry import Registry, load_registry, update_registry
+from gbfs.catalogue.registry import Registry, load_registry, save_catalogue, update_registry
 from gbfs.feed_source import StatusFile, discover_status_file, make_feed_name, write_feed
 from local.errors import LocalError
 from local.feeds.feed_server import fetch_with_deadline
@@ -80,6 +83,40 @@ def prepare_city(name: str, folder: Path, cache: Path, download: Download = fetc
     sources = folder / system.system_id.replace(os.sep, "_") / "sources"
     write_feed(sources, system, status)
     return City(system, status.version, sources.resolve(), unreachable_reason)
+
+
+def split_cities(names: str, cache: Path) -> list[str]:
+    """Return the names of several systems, separated by commas. A comma may also be part of one: `Washington, DC`.
+
+    Raises LocalError where the catalogue in `cache` is damaged.
+    """
+    try:
+        load_registry(cache).find(names)
+    except GbfsError as error:
+        if error.reason == "damaged":
+            raise LocalError(f"CITY={names}: {error}") from error
+        return list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    return [names]
+
+
+def write_environment(cities: list[City], file: Path, folder: Path, cache: Path) -> Path:
+    """Write a copy of an environment's file that collects the systems, into its own folder, and return that folder.
+
+    Raises LocalError if the environment collects GBFS systems already.
+    """
+    text = file.read_text("utf-8")
+    if "gbfs" in tomllib.loads(text):
+        raise LocalError(
+            f"CITY has several systems, and {file} has [gbfs] already: name one system, or add the others to the file"
+        )
+    target = folder / "environments" / file.stem
+    target.mkdir(parents=True, exist_ok=True)
+    systems = ", ".join(json.dumps(city.system.system_id, ensure_ascii=False) for city in cities)
+    (target / file.name).write_text(f"{text}\n[gbfs]\nsystems = [{systems}]\n", "utf-8")
+    (target / CATALOGUE).unlink(missing_ok=True)
+    if load_registry(cache).downloaded_at is not None:
+        save_catalogue(cache, target / CATALOGUE)
+    return target.resolve()
 
 
 def _find_system(name: str, cache: Path, download: Download) -> CatalogueSystem:

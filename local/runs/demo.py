@@ -124,6 +124,7 @@ def _run_pipeline(run: LocalRun, report: Report, day: datetime, ticks: int) -> N
         for number in range(1, ticks + 1):
             _run_tick(run, report, number, ticks)
     scheduler.pause(names.collect_job)
+    _pause_gbfs_jobs(run, ticks)
     terminal.print_line(f"{names.collect_job} is paused after {ticks} ticks")
     wait_for_deliveries(run)
     landed = LandedTicks(run)
@@ -136,6 +137,16 @@ def _run_pipeline(run: LocalRun, report: Report, day: datetime, ticks: int) -> N
     )
     _wait_for_end_of(day, run)
     rebuild(run, report, lambda: None)
+
+
+def _pause_gbfs_jobs(run: LocalRun, ticks: int) -> None:
+    """Pause the jobs of GBFS systems once they have had as many ticks; else they would collect until the night."""
+    scheduler, names = run.scheduler, run.names
+    schedules = {job["name"].rpartition("/")[2]: job["schedule"] for job in scheduler.jobs.list()}
+    each_tick = [job for job in names.gbfs_jobs if schedules[job] == schedules[names.collect_job]]
+    run.clock.run(lambda: all(scheduler.fired[job] >= ticks for job in each_tick))
+    for job in names.gbfs_jobs:
+        scheduler.pause(job)
 
 
 def _run_tick(run: LocalRun, report: Report, number: int, ticks: int) -> None:

@@ -1,6 +1,7 @@
 """Choose what serves the APIs of the feed and of the GBFS systems during a run."""
 
 import os
+import re
 from contextlib import ExitStack
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -21,15 +22,18 @@ from local.stack.loading import Stack
 from local.stack.synthesis import ROOT
 from local.workloads.workloads import Workloads
 
-COLLECT = "collect"  # the scheduler job of the feed's ticks: cdk/operations/scheduling.py
+# The scheduler job of the feed's ticks (cdk/operations/scheduling.py); in a shared project, its name goes on.
+COLLECT = re.compile(r"collect(-[a-z0-9]+)?")
 # The variables with which a function reaches the real API through a company's proxy.
 PROXY = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
-def schedule_time_zone(stack: Stack) -> ZoneInfo:
-    """Return the time zone of the job that collects the feed."""
+def find_collect_job(stack: Stack) -> tuple[str, ZoneInfo]:
+    """Return name and time zone of the job that collects the feed."""
     jobs = (each.config for each in stack.resources if each.type == "google_cloud_scheduler_job")
-    return ZoneInfo(next((job["time_zone"] for job in jobs if job.get("name") == COLLECT), "UTC"))
+    found = ((job["name"], job["time_zone"]) for job in jobs if COLLECT.fullmatch(job.get("name", "")))
+    name, zone = next(found, ("collect", "UTC"))
+    return name, ZoneInfo(zone)
 
 
 def feeds_folder() -> Path:
@@ -44,12 +48,14 @@ def choose_feed_source(
     *,
     feed: Feed,
     url: str,
+    collect_job: str,
     zone: ZoneInfo,
     closing: ExitStack,
 ) -> str:
     """Choose what serves the feed's API, configure the function to request it there, and return its description.
 
-    `zone` is that of the environment's schedule, in which the dashboard shows times.
+    `collect_job` is the Scheduler job of the ticks, `zone` that of the environment's schedule, in which the dashboard
+    shows times.
     """
     workloads = environment.service(Workloads)
     if options.replay is not None:
@@ -57,7 +63,7 @@ def choose_feed_source(
         source: Replay | EvolvingSample | GeneratedDay = replay
         if replay.is_timed:
             environment.service(Scheduler).skip_when(
-                COLLECT, lambda due: not replay.has_minute(due), NO_RESPONSE
+                collect_job, lambda due: not replay.has_minute(due), NO_RESPONSE
             )
     elif options.day is not None:
         source = GeneratedDay(feed.name)

@@ -19,7 +19,7 @@ from local.errors import LocalError, MissingToolError
 from local.feeds.replay import Replay
 from local.iam_proxy.enforcement import IamProxy
 from local.processes.supervisor import Supervisor
-from local.runs.feed_source import choose_feed_source, feeds_folder, schedule_time_zone, simulate_gbfs_systems
+from local.runs.feed_source import choose_feed_source, feeds_folder, find_collect_job, simulate_gbfs_systems
 from local.runs.options import Options
 from local.runs.pipeline_names import FUNCTION, PipelineNames, find_pipeline_names
 from local.runs.run_folder import open_run_folder
@@ -132,9 +132,16 @@ def start_empty_project(
     if options.mode != "cloud":  # in mode cloud, faults apply to Terraform's requests
         iam_proxy.faults.set(options.fault)
         simulate_gbfs_systems(terminal, environment, closing)
-    zone = schedule_time_zone(stack)
+    collect_job, zone = find_collect_job(stack)
     source = choose_feed_source(
-        options, terminal, environment, feed=feed, url=url, zone=zone, closing=closing
+        options,
+        terminal,
+        environment,
+        feed=feed,
+        url=url,
+        collect_job=collect_job,
+        zone=zone,
+        closing=closing,
     )
     try:
         local_spark()

@@ -71,9 +71,10 @@ def print_events(run: LocalRun) -> None:
 
 
 def wait_for_deliveries(run: LocalRun) -> None:
-    """Let time pass until the push subscription has no undelivered message."""
+    """Let time pass until no push subscription has an undelivered message."""
     with run.terminal.stage("collect", "waiting for the last deliveries"):
-        run.clock.run(lambda: run.pubsub.count_undelivered(run.names.push_subscription) == 0)
+        subscriptions = (run.names.push_subscription, *run.names.gbfs_subscriptions)
+        run.clock.run(lambda: not any(map(run.pubsub.count_undelivered, subscriptions)))
 
 
 def wait_for_scheduled_batch(run: LocalRun) -> None:

@@ -29,6 +29,8 @@ class PipelineNames:
     copy_job: str  # the one that calls the copier,
     batch_job: str  # and the one that instantiates the workflow template
     workflow_template: str
+    gbfs_jobs: tuple[str, ...] = ()  # scheduler jobs that publish to other topics, for GBFS systems
+    gbfs_subscriptions: tuple[str, ...] = ()  # full names of the push subscriptions of these topics
 
 
 def find_pipeline_names(environment: LocalEnvironment, applied: Applied) -> PipelineNames:
@@ -72,6 +74,12 @@ def find_pipeline_names(environment: LocalEnvironment, applied: Applied) -> Pipe
             "scheduler job for the batch", [j for j, uri in targets.items() if uri.endswith(":instantiate")]
         ),
         workflow_template=_only("workflow template", environment.service(Dataproc).templates.names()),
+        gbfs_jobs=tuple(
+            job for topic, of in topics.items() if topic not in ("", push["topic"]) for job in of
+        ),
+        gbfs_subscriptions=tuple(
+            s["name"] for s in subscriptions if s["topic"] in topics and s["topic"] != push["topic"]
+        ),
     )
 
 

@@ -1,16 +1,19 @@
 """`CITY=…`: the matching system, whether it can be reached, and the feed that is written for it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cdk.settings import load_environments
 from feed import load_feed
 from gbfs import CatalogueSystem
 from gbfs.catalogue.built_in import BUILT_IN_SYSTEMS
-from gbfs.catalogue.registry import CATALOGUE_URL
+from gbfs.catalogue.registry import CATALOGUE_URL, Registry
 from local.errors import LocalError
-from local.feeds.city import prepare_city
+from local.feeds.city import prepare_city, split_cities, write_environment
+from tests.conftest import ENVIRONMENTS
 from tests.gbfs.catalogue.test_systems import LILLE, format_catalogue
 
 pytestmark = pytest.mark.unit
@@ -112,3 +115,36 @@ def test_a_system_without_stations_is_an_error(tmp_path: Path) -> None:
         LocalError, match=r"CITY=lille: v_lille publishes no station_status, only vehicle_status; name"
     ):
         prepare_city("lille", tmp_path, tmp_path / "cache", lambda _: discovery("free_bike_status"))
+
+
+# --- several systems ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        ("lille", ["lille"]),
+        ("lille,paris", ["lille", "paris"]),
+        (" lille , paris,, lille", ["lille", "paris"]),
+        ("Washington, DC", ["Washington, DC"]),
+        ("Washington, DC, Paris", ["Washington", "DC", "Paris"]),
+    ],
+)
+def test_a_comma_separates_systems_unless_it_is_in_a_name(
+    tmp_path: Path, names: str, found: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    washington = replace(BUILT_IN_SYSTEMS[0], system_id="capital", name="Capital", location="Washington, DC")
+    registry = Registry((*BUILT_IN_SYSTEMS, washington), None, None)
+    monkeypatch.setattr("local.feeds.city.load_registry", lambda _: registry)
+    assert split_cities(names, tmp_path) == found
+
+
+def test_several_systems_are_in_a_copy_of_the_environment(tmp_path: Path) -> None:
+    cities = [prepare_city(name, tmp_path, tmp_path / "cache", offline) for name in ("lille", "paris")]
+    file = ENVIRONMENTS / "dev.toml"
+    folder = write_environment(cities, file, tmp_path, tmp_path / "cache")
+    settings = load_environments(folder, ["vlille_gbfs"])["dev"]
+    assert [system.system_id for system in settings.gbfs_systems] == ["Paris", "v_lille"]
+    assert [each.name for each in folder.iterdir()] == ["dev.toml"]
+    with pytest.raises(LocalError, match=r"CITY has several systems, and .*dev\.toml has \[gbfs\] already"):
+        write_environment(cities, folder / "dev.toml", tmp_path, tmp_path / "cache")
