@@ -11,6 +11,7 @@ from feed.model import ROOT, Column, Common, Feed
 from feed.naming import FEED_NAME, RESERVED_NAMES
 from feed.parsing.response import add_response_fields
 from feed.parsing.response_format import FORMATS
+from feed.paths import format_path
 from feed.source.api_options import (
     read_encoding,
     read_join,
@@ -116,7 +117,11 @@ def _build_feed(source: Table, sample: bytes) -> tuple[Feed, ColumnOptions, list
     if any(path[0] == ROOT for path in layout.column_paths.values()):
         layout = replace(layout, ignore=(*layout.ignore, (ROOT,)))
         records = add_response_fields(records, decode_sample(sample, join), records_path)
-    columns = make_identifiers_strings(source, infer_columns(records, layout), layout.overrides)
+    inferred = infer_columns(records, layout)
+    if not inferred:
+        where, hint = format_path(records_path), "add a record with a field that is not under `ignore`"
+        raise FeedError(source.feed, SAMPLE, where, "no field that becomes a column", "at least one", hint)
+    columns = make_identifiers_strings(source, inferred, layout.overrides)
     columns = _order_columns(source, columns)
     by_name = {column.name: column for column in columns}
     key = read_key(source, by_name)

@@ -131,7 +131,24 @@ def test_a_scalar_that_becomes_an_array_costs_the_value_and_is_severe(make_feed:
     ]
 
 
-@pytest.mark.parametrize("name", ["quarantine", "batch_runs", "availability", "dataset"])
+@pytest.mark.parametrize(
+    ("record", "toml"),
+    [({}, ""), ({"a": 1}, 'ignore = ["a"]'), ({"a": {"b": 1}}, 'lift = ["a"]\nignore = ["a.b"]')],
+)
+def test_a_sample_without_columns_is_refused_in_one_sentence(
+    make_feed: MakeFeed, record: dict[str, Any], toml: str
+) -> None:
+    with pytest.raises(
+        FeedError, match="found no field that becomes a column; expected at least one"
+    ) as refused:
+        make_feed([record], toml)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["quarantine", "batch_runs", "availability", "minutes_present", "dataset", "views", "polls", "waits"],
+)
 def test_a_name_of_the_stack_is_refused_in_one_sentence(make_feed: MakeFeed, name: str) -> None:
     with pytest.raises(FeedError, match="expected a name that the stack does not use for a table or view"):
         make_feed([{"id": 1}], name=name)
