@@ -161,7 +161,7 @@ fuzz: $(READY) ## try 5,000 unusual values for each option, variable and setting
 	@FUZZ_VALUES=5000 $(BIN)/python -m pytest -q -n 2 tests/commands/test_fuzz.py
 
 .PHONY: screenshots
-screenshots: $(READY) ## take the pictures of the documentation: the dashboard over a generated day, in Chromium
+screenshots: $(READY) node_modules/.ready ## take the pictures of the documentation: the dashboard over a generated day, in Chromium
 	@$(BIN)/python -m tests.browser.screenshots
 
 .PHONY: soak

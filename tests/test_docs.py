@@ -161,6 +161,15 @@ def test_the_readme_is_one_screen_or_two() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
 
 
+def test_the_queries_of_the_readme_are_those_of_getting_started() -> None:
+    """The latter are compared with the output of a demo."""
+    readme, tutorial = ((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/getting-started.md"))
+    sessions = re.findall(r"```\n\$ make demo [^`]*\nsql> [^`]*```", readme)
+    assert len(sessions) == 1
+    assert sessions[0].count("sql> ") == 3
+    assert sessions[0] in tutorial
+
+
 def test_links_to_headings_lead_to_one() -> None:
     for document in DOCUMENTS:
         for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", document.read_text("utf-8")):

@@ -50,7 +50,7 @@ class FakeBigQuery:
     def values(self, station: Station, minute: datetime) -> tuple[int, int] | None:
         """Return the bikes and docks of a station; None in a minute without a response."""
         bikes = self._bikes(station, minute) if self._is_present(minute) else None
-        return None if bikes is None else (bikes, station.capacity - bikes)
+        return None if bikes is None else (bikes, station.capacity - bikes if station.is_connected else 0)
 
     def _is_present(self, minute: datetime) -> bool:
         local = minute.astimezone(ZONE)
@@ -109,8 +109,8 @@ class FakeBigQuery:
         ]
 
     def _days(self, first: Any) -> list[dict[str, Any]]:
-        assert first < self.now.date()
-        return [{"day": self.now.date() - timedelta(days=n), "minutes": 1433} for n in range(28)]
+        days = (self.now.date() - first).days + 1
+        return [{"day": first + timedelta(days=n), "minutes": 1433} for n in range(days)]
 
     def _day(self, start: datetime, end: datetime) -> list[dict[str, Any]]:
         minutes = [(n, start + timedelta(minutes=n)) for n in range(int((end - start).total_seconds()) // 60)]
@@ -118,7 +118,9 @@ class FakeBigQuery:
         rows = []
         for each in self.stations:
             entries = [
-                f"{n}:{bikes}:{each.capacity - bikes}" for n, m in steps for bikes in (self._bikes(each, m),)
+                f"{n}:{bikes}:{each.capacity - bikes if each.is_connected else 0}"
+                for n, m in steps
+                for bikes in (self._bikes(each, m),)
             ]
             rows.append({"station_id": str(each.number), "series": ",".join(entries)})
         return rows
