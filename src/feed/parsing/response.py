@@ -11,6 +11,7 @@ from typing import Any
 from feed.model import ROOT, Feed
 from feed.parsing.compression import DecompressionError, decompress_body
 from feed.parsing.encoding import convert_to_utf8, decode_text
+from feed.parsing.gbfs_upgrade import restore_former_fields
 from feed.parsing.join import Join, join_records, split_response
 from feed.parsing.json_decoding import MAX_DEPTH, DepthError, check_depth, decode_json
 from feed.parsing.outcome import FaultError, truncate_text
@@ -60,6 +61,7 @@ def read_response(feed: Feed, body: bytes, decode: Decode, charset: str = "") ->
     document, drifts = _decode_document(feed, body, decode, charset)
     document, other = split_response(document) if feed.join else (document, None)
     pages = split_pages(document) if feed.paging else Pages([document])
+    first_version, joined_version = feed.gbfs_versions
     records = [record for page in pages.documents for record in _extract_records(feed, page, body)]
     if not records and not feed.empty_is_ok:
         found = "an empty array" if feed.response_format.syntax == "json" else "no record"
@@ -73,12 +75,14 @@ def read_response(feed: Feed, body: bytes, decode: Decode, charset: str = "") ->
         *_find_missing_records(feed, pages, len(records)),
         *_find_version_changes(feed, pages.documents[0] if pages.documents else None, other),
     )
+    records = restore_former_fields(records, pages.documents[0] if pages.documents else None, first_version)
     if feed.join is None:
         return ResponseRecords(records, drifts, lost_pages=tuple(_find_lost_pages(feed, pages, charset)))
     joined = join_records(feed.join, records, other, MAX_RECORDS)
     if records and joined.unmatched == len(records):
         drifts = (*drifts, _make_unmatched_drift(feed, feed.join, len(records)))
-    return ResponseRecords(joined.records, drifts, joined.unmatched, joined.unused)
+    records = restore_former_fields(joined.records, other, joined_version)
+    return ResponseRecords(records, drifts, joined.unmatched, joined.unused)
 
 
 def add_response_fields(records: list[Any], document: Any, path: FieldPath) -> list[Any]:

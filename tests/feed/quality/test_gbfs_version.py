@@ -79,3 +79,27 @@ def test_the_version_of_a_joined_document_is_compared_too(make_feed: MakeFeed) -
     assert [drift.message for drift in outcome.drifts] == [
         "invented: version_changed joined.version: found GBFS 3.0; expected GBFS 2.3, as in the sample"
     ]
+
+
+# Versions of sample and response, fields of the response's station, and those of the row.
+UPGRADES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+    ("2.3", "3.0", {"num_vehicles_available": 7}, {"num_bikes_available": 7}),
+    ("1.1", "3.1-RC2", {"num_vehicles_available": 7}, {"num_bikes_available": 7}),
+    ("2.3", "3.0", {"name": [{"text": "Gare", "language": "fr"}]}, {"name": "Gare"}),
+    ("2.3", "3.0", {"name": []}, {"name": None}),
+    ("2.3", "3.0", {"num_vehicles_available": 7, "num_bikes_available": 6}, {"num_bikes_available": 6}),
+    ("2.3", "2.2", {"num_vehicles_available": 7}, {"num_bikes_available": None}),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "fields", "expected"), UPGRADES)
+def test_fields_that_gbfs_3_renamed_are_read_under_their_former_names(
+    make_feed: MakeFeed, before: str, after: str, fields: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    station = STATION | {"name": "Quai"}
+    sample = document(version=before, data={"stations": [station]})
+    feed = make_feed(None, TOML, path="data.stations", sample=sample)
+    body = json.dumps(document(version=after, data={"stations": [{"station_id": "a"} | fields]})).encode()
+    outcome = parse_response(feed, body, TICK)
+    assert [{name: row[name] for name in expected} for row in outcome.rows] == [expected]
+    assert parse_response(feed, body, TICK, decode=msgspec.json.decode) == outcome
