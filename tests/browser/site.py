@@ -44,6 +44,7 @@ class FakeBigQuery:
     stations: list[Station] = field(default_factory=make_stations)
     down: bool = False
     silent: Station | None = None  # a station that stopped reporting
+    frozen_since: datetime | None = None  # since when all stations have the same values
     purposes: list[str] = field(default_factory=list)
     made: dict[tuple[int, int], int] = field(default_factory=dict, repr=False)  # by station and step
 
@@ -62,6 +63,7 @@ class FakeBigQuery:
         )
 
     def _bikes(self, station: Station, minute: datetime) -> int:
+        minute = min(minute, self.frozen_since or minute)
         key = station.number, int(minute.timestamp()) // BIKE_STEP_S
         if key not in self.made:
             self.made[key] = station.bikes(datetime.fromtimestamp(key[1] * BIKE_STEP_S, UTC))

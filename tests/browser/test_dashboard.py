@@ -374,3 +374,34 @@ def test_silent_stations_are_marked(open_page: OpenPage) -> None:
             expect(page.locator("#table tr", has_text="silent for an hour")).to_have_count(1)
         page = open_page(url=url)
         expect(page.locator(f"#map .s[data-id='{quiet.silent.number}']")).to_have_attribute("data-s", "x")
+
+
+def test_a_feed_without_changes_is_named_with_its_minutes(open_page: OpenPage) -> None:
+    frozen = FakeBigQuery(find_last_evening())
+    frozen.frozen_since = frozen.now - timedelta(minutes=90)
+    with serve_dashboard(frozen) as url:
+        page = open_page(url=url)
+        expect(page.locator("#health")).to_contain_text(
+            re.compile(r"no station has changed for (8\d|9\d) min")
+        )
+
+
+def test_a_newer_response_replaces_the_shown_one(open_page: OpenPage) -> None:
+    growing = FakeBigQuery(find_last_evening())
+    with serve_dashboard(growing) as url:
+        page = open_page(url=url)
+        page.clock.install()
+        page.reload()
+        page.wait_for_selector("html[data-ready]")
+        before = read_table(page)
+        growing.now += timedelta(minutes=5)
+        page.clock.run_for(61_000)
+        expect(page.locator("#age")).to_contain_text(growing.now.astimezone(ZONE).strftime("%H:%M"))
+        expected = {}
+        for each in growing.stations:
+            bikes, docks = growing.values(each, growing.now) or ("", "")
+            expected[str(each.number)] = (str(bikes), str(docks))
+        changed = next(each for each in before if before[each] != expected[each])
+        row = page.locator(f"#table tr[data-id='{changed}'] td")
+        expect(row.nth(2)).to_have_text(expected[changed][0])
+        assert read_table(page) == expected
