@@ -1,8 +1,8 @@
 """Respect Retry-After across deliveries, ticks and instances.
 
 Instances share no memory, and the collector's service account cannot replace an object. So each minute in which nothing
-may be requested gets an object of its own (a note of waiting), created once. A delivery looks for the object of the
-current minute before it sends a request. The reasons are in docs/decisions/0004-notes-of-waiting.md.
+may be requested gets an object of its own (a wait marker), created once. A delivery looks for the object of the
+current minute before it sends a request. The reasons are in docs/decisions/0004-wait-markers.md.
 """
 
 import logging

@@ -99,7 +99,7 @@ def collect_tick(settings: Settings, feed: Feed, services: Services, delivery: D
 
 
 def _fetch_response(settings: Settings, feed: Feed, services: Services, tick: datetime) -> Response:
-    """Fetch the response from the API unless a note of waiting forbids it; return it with its metadata."""
+    """Fetch the response from the API unless a wait marker forbids it; return it with its metadata."""
     bucket = services.storage, settings.landing_bucket
     check_wait_note(*bucket, feed.name, services.now())
 

@@ -144,7 +144,7 @@ def move_legacy(
 
 
 def delete_wait_note(source: Blob, deadline: Deadline, *, keep: bool) -> MoveResult:
-    """Delete a note of waiting whose minute is over. Raises OutOfTimeError as `move_landed`."""
+    """Delete a wait marker whose minute is over. Raises OutOfTimeError as `move_landed`."""
     _delete_source(source, deadline, keep=keep)
     return MoveResult.RETAINED if keep else MoveResult.SKIPPED
 

@@ -39,7 +39,7 @@ class Legacy:
 
 @dataclass(frozen=True)
 class WaitNote:
-    """A note of waiting: it is deleted when its minute is over."""
+    """A wait marker: it is deleted when its minute is over."""
 
     minute: datetime
 
@@ -72,7 +72,7 @@ def plan_object(name: str, size: int, feeds: Iterable[Feed]) -> Plan:
 
 
 def _plan_auxiliary(name: str) -> Plan | None:
-    """Return what to do with a note of waiting or a rejected response; None for any other object."""
+    """Return what to do with a wait marker or a rejected response; None for any other object."""
     with suppress(ValueError):
         return WaitNote(parse_wait_name(name)[1])
     with suppress(ValueError):
