@@ -40,7 +40,7 @@ def check_wait_note(client: StorageClient, bucket: str, feed_name: str, now: dat
 def create_wait_notes(
     client: StorageClient, bucket: str, feed_name: str, now: datetime, error: ApiError
 ) -> None:
-    """Create a note for each minute up to the end of the Retry-After; nothing for an error without one."""
+    """Create a marker for each minute up to the end of the Retry-After; nothing for an error without one."""
     if not error.retry_after_s:
         return
     until = now + min(timedelta(seconds=error.retry_after_s), MAX_WAIT)
