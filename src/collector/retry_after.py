@@ -25,7 +25,7 @@ class WaitError(ApiError):
     """The API has asked to wait (Retry-After); Pub/Sub redelivers the tick later."""
 
 
-def check_wait_note(client: StorageClient, bucket: str, feed_name: str, now: datetime) -> None:
+def check_wait_marker(client: StorageClient, bucket: str, feed_name: str, now: datetime) -> None:
     """Raise WaitError if nothing may be requested in the current minute."""
     name = wait_name(feed_name, now)
     try:
@@ -37,7 +37,7 @@ def check_wait_note(client: StorageClient, bucket: str, feed_name: str, now: dat
     raise WaitError(message)
 
 
-def create_wait_notes(
+def create_wait_markers(
     client: StorageClient, bucket: str, feed_name: str, now: datetime, error: ApiError
 ) -> None:
     """Create a marker for each minute up to the end of the Retry-After; nothing for an error without one."""

@@ -17,7 +17,7 @@ from collector.landing import LandedObject, land_response
 from collector.loading import get_utc_now, has_rows, load_rows_once
 from collector.paging import FetchUrl
 from collector.reporting import report_failure, report_outcome
-from collector.retry_after import check_wait_note, create_wait_notes
+from collector.retry_after import check_wait_marker, create_wait_markers
 from collector.settings import Settings
 from collector.station_state import LastState
 from feed import (
@@ -101,11 +101,11 @@ def collect_tick(settings: Settings, feed: Feed, services: Services, delivery: D
 def _fetch_response(settings: Settings, feed: Feed, services: Services, tick: datetime) -> Response:
     """Fetch the response from the API unless a wait marker forbids it; return it with its metadata."""
     bucket = services.storage, settings.landing_bucket
-    check_wait_note(*bucket, feed.name, services.now())
+    check_wait_marker(*bucket, feed.name, services.now())
 
     def handle_error(error: ApiError) -> None:
         report_failure(feed, error)
-        create_wait_notes(*bucket, feed.name, services.now(), error)
+        create_wait_markers(*bucket, feed.name, services.now(), error)
 
     fetched = fetch_tick_response(
         feed,

@@ -143,7 +143,7 @@ def move_legacy(
     return MoveResult.MOVED
 
 
-def delete_wait_note(source: Blob, deadline: Deadline, *, keep: bool) -> MoveResult:
+def delete_wait_marker(source: Blob, deadline: Deadline, *, keep: bool) -> MoveResult:
     """Delete a wait marker whose minute is over. Raises OutOfTimeError as `move_landed`."""
     _delete_source(source, deadline, keep=keep)
     return MoveResult.RETAINED if keep else MoveResult.SKIPPED

@@ -38,7 +38,7 @@ class Legacy:
 
 
 @dataclass(frozen=True)
-class WaitNote:
+class WaitMarker:
     """A wait marker: it is deleted when its minute is over."""
 
     minute: datetime
@@ -51,7 +51,7 @@ class Refused:
     reason: str
 
 
-Plan = Landed | Legacy | WaitNote | Refused
+Plan = Landed | Legacy | WaitMarker | Refused
 
 
 def plan_object(name: str, size: int, feeds: Iterable[Feed]) -> Plan:
@@ -74,7 +74,7 @@ def plan_object(name: str, size: int, feeds: Iterable[Feed]) -> Plan:
 def _plan_auxiliary(name: str) -> Plan | None:
     """Return what to do with a wait marker or a rejected response; None for any other object."""
     with suppress(ValueError):
-        return WaitNote(parse_wait_name(name)[1])
+        return WaitMarker(parse_wait_name(name)[1])
     with suppress(ValueError):
         feed_name, tick = parse_rejected_name(name)
         return Landed(rejected_archive_name(feed_name, tick), tick)

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from google.cloud.storage import Blob, Bucket
 from google.cloud.storage import Client as StorageClient
 
-from copier.archiving import MoveResult, RefusedError, delete_wait_note, move_landed, move_legacy
+from copier.archiving import MoveResult, RefusedError, delete_wait_marker, move_landed, move_legacy
 from copier.deadline import CALL_SECONDS, RETRY, Deadline, OutOfTimeError
-from copier.planning import Landed, Legacy, Plan, Refused, WaitNote, plan_object
+from copier.planning import Landed, Legacy, Plan, Refused, WaitMarker, plan_object
 from copier.settings import Settings
 from feed import Feed, archive_name
 from telemetry import log
@@ -109,7 +109,7 @@ def _get_age_start(job: Plan) -> datetime:
     match job:
         case Landed():
             return job.tick
-        case WaitNote():
+        case WaitMarker():
             return job.minute
         case _:
             return datetime.min.replace(tzinfo=UTC)
@@ -123,8 +123,8 @@ def _move_object(
         match job:
             case Refused():
                 return RefusedError(job.reason)
-            case WaitNote():
-                done = delete_wait_note(blob, deadline, keep=keep)
+            case WaitMarker():
+                done = delete_wait_marker(blob, deadline, keep=keep)
             case Landed():
                 done = move_landed(blob, archive, job, archived, deadline, keep=keep)
             case Legacy():

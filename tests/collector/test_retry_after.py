@@ -7,7 +7,7 @@ import pytest
 
 from collector.api import ApiError
 from collector.envelope import Delivery
-from collector.retry_after import MAX_WAIT, WaitError, check_wait_note, create_wait_notes
+from collector.retry_after import MAX_WAIT, WaitError, check_wait_marker, create_wait_markers
 from collector.tick import Services, TickMemory, collect_tick
 from feed import landing_name, wait_name
 from tests.collector.fakes import TICK, CollectorEnvironment, FakeApi, MakeEnvironment, Reply
@@ -79,18 +79,20 @@ def test_each_minute_of_a_wait_has_a_note(
     environment = make_environment()
     bucket = environment.settings.landing_bucket
     for _ in range(2):  # another delivery has received the same Retry-After
-        create_wait_notes(environment.gcs, bucket, "bikes", NOW, ApiError("slow down", retry_after_s=seconds))
+        create_wait_markers(
+            environment.gcs, bucket, "bikes", NOW, ApiError("slow down", retry_after_s=seconds)
+        )
     assert environment.names(bucket) == [
         wait_name("bikes", datetime.fromisoformat(f"2023-10-26T{each}:00+00:00")) for each in minutes
     ]
-    check_wait_note(environment.gcs, bucket, "trams", NOW)
-    check_wait_note(environment.gcs, bucket, "bikes", NOW + MAX_WAIT + timedelta(minutes=1))
+    check_wait_marker(environment.gcs, bucket, "trams", NOW)
+    check_wait_marker(environment.gcs, bucket, "bikes", NOW + MAX_WAIT + timedelta(minutes=1))
 
 
 def test_a_note_of_waiting_has_its_reason(make_environment: MakeEnvironment) -> None:
     environment = make_environment()
     bucket = environment.settings.landing_bucket
-    create_wait_notes(
+    create_wait_markers(
         environment.gcs, bucket, "bikes", NOW, ApiError("answered 429", status=429, retry_after_s=90)
     )
     note = environment.gcs.bucket(bucket).blob(wait_name("bikes", NOW)).download_as_bytes()

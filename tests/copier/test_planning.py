@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from copier.planning import MAX_LEGACY_BYTES, Landed, Legacy, Refused, WaitNote, plan_object
+from copier.planning import MAX_LEGACY_BYTES, Landed, Legacy, Refused, WaitMarker, plan_object
 from feed import Feed, archive_name, landing_name, parse_object_name
 
 pytestmark = pytest.mark.unit
@@ -37,7 +37,7 @@ def test_rejected_responses_are_archived_outside_of_the_days() -> None:
 
 def test_a_note_of_waiting_is_of_its_minute() -> None:
     minute = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
-    assert plan_object("waits/trams/20231026T205000Z", 1, []) == WaitNote(minute)
+    assert plan_object("waits/trams/20231026T205000Z", 1, []) == WaitMarker(minute)
 
 
 @pytest.mark.parametrize(

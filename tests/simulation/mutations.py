@@ -92,7 +92,7 @@ MUTATIONS = (
         "a delivery ignores the time in Retry-After",
         2,
         "collector.tick",
-        "    check_wait_note(*bucket, feed.name, services.now())\n",
+        "    check_wait_marker(*bucket, feed.name, services.now())\n",
         "",
     ),
     Mutation(
