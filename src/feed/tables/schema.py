@@ -38,7 +38,7 @@ _QUARANTINE = (
     Column(
         "scope",
         "STRING",
-        description="What was lost: response, record, or value (its row is in the feed's table)",
+        description="What was lost: response, page, record, or value (its row is in the feed's table)",
     ),
     Column("value", "STRING", description="The rejected or implausible value as JSON, truncated if long"),
     Column("occurrences", "INTEGER", description="How many records or values this row stands for"),
