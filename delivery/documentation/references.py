@@ -28,6 +28,12 @@ WORKLOADS = ("collector", "gbfs_collector", "copier", "spark", "dashboard")
 ESCAPED_BAR = r"\|"  # in a cell of a table
 GENERATED = "<!-- Generated from the code: run `make references` instead of editing this page. -->"
 
+# Users add environments and feeds: the page must not differ from the code for them.
+NAMED_BY_USERS = {
+    "ENV": "the name of a file in `environments/`, without `.toml`",
+    "FEED": "the name of a folder in `sources/`",
+}
+
 
 def render_all(root: Path = ROOT) -> dict[str, str]:
     """Return the text of each page by the name of its file below docs/reference."""
@@ -74,7 +80,10 @@ def render_commands(makefile: str, project: Project) -> str:
             f"## {title[0].upper()}{title[1:]}",
             _render_table(("command", "what it does", "options"), rows),
         ]
-    options = ((f"`{name}`", text, describe_accepted(name, project)) for name, text in DESCRIPTIONS.items())
+    options = (
+        (f"`{name}`", text, NAMED_BY_USERS.get(name) or describe_accepted(name, project))
+        for name, text in DESCRIPTIONS.items()
+    )
     return _render_page(
         "Commands",
         _wrap_text(

@@ -42,6 +42,14 @@ def test_pages_are_current() -> None:
         assert written == text, f"{FOLDER / name} differs from the code: run `make references`"
 
 
+def test_environments_and_feeds_that_users_add_change_no_page(tmp_path: Path) -> None:
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "environments" / "staging.toml").touch()
+    (tmp_path / "sources" / "docks").mkdir(parents=True)
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert render_commands(makefile, Project(tmp_path, {})) == render_commands(makefile, Project(ROOT, {}))
+
+
 def test_every_option_variable_and_event_is_described() -> None:
     assert set(DESCRIPTIONS) == set(OPTIONS)
     assert set(VARIABLE_DESCRIPTIONS) == set(VARIABLES)
