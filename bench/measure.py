@@ -114,19 +114,28 @@ def time_command(argv: Sequence[str], environment: Mapping[str, str], folder: Pa
     return Timing(wall, max(seen, _children_seconds() - before), memory)
 
 
-def _list_session(leader: int) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Yield each process of a session: its ID, its processor time in clock ticks, and its resident bytes."""
-    page = os.sysconf("SC_PAGE_SIZE")
+def list_processes() -> Iterator[tuple[int, list[str]]]:
+    """Yield the ID of each process and the fields of its /proc/ID/stat from the third one, the state, on.
+
+    https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+    """
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():
             continue
         try:
-            # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html; the name may contain spaces and parentheses
+            # The second field, the name, may contain spaces and parentheses.
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue  # the process has ended
+        yield int(entry.name), fields
+
+
+def _list_session(leader: int) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Yield each process of a session: its ID, its processor time in clock ticks, and its resident bytes."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    for pid, fields in list_processes():
         if int(fields[3]) == leader:
-            yield int(entry.name), (int(fields[11]) + int(fields[12]), int(fields[21]) * page)
+            yield pid, (int(fields[11]) + int(fields[12]), int(fields[21]) * page)
 
 
 def compare(

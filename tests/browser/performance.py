@@ -8,13 +8,12 @@ import os
 import pickle
 import sys
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 from playwright.sync_api import Browser, CDPSession
 
-from bench.measure import Comparison, Figure, Timing, compare
+from bench.measure import Comparison, Figure, Timing, compare, list_processes
 from tests.browser.chromium import NoChromiumError, open_browser
 from tests.browser.site import ZONE, FakeBigQuery, find_last_evening, serve_dashboard
 
@@ -119,8 +118,8 @@ def _sum_chromium_seconds() -> float:
     """Return the processor time of the processes that this one started, with those that they waited for."""
     parents: dict[int, int] = {}
     ticks: dict[int, int] = {}
-    for pid, parent, used in _list_processes():
-        parents[pid], ticks[pid] = parent, used
+    for pid, fields in list_processes():
+        parents[pid], ticks[pid] = int(fields[1]), sum(map(int, fields[11:15]))
     ours, own = 0, os.getpid()
     for pid, parent in parents.items():
         ancestor = parent
@@ -128,19 +127,6 @@ def _sum_chromium_seconds() -> float:
             ancestor = parents[ancestor]
         ours += ticks[pid] if ancestor == own else 0
     return ours / os.sysconf("SC_CLK_TCK")
-
-
-def _list_processes() -> Iterator[tuple[int, int, int]]:
-    """Yield the ID, the parent's ID and the processor time in clock ticks of each process."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal():
-            continue
-        try:
-            # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html; the name may contain spaces and parentheses
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # the process has ended
-        yield int(entry.name), int(fields[1]), sum(map(int, fields[11:15]))
 
 
 if __name__ == "__main__":
