@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from commands.recipes import UNIT_TESTS
+
 # With processes side by side the longest files come first: one that begins last would keep a single core busy alone.
 SLOWEST_FIRST = (
     "tests/operate/test_fake_provider.py",
@@ -23,8 +25,6 @@ SLOWEST_FIRST = (
     "tests/commands/",
 )
 
-UNIT = ("unit", "unit and not long or stack")  # marker expressions; `make unit` uses the second one
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="fail when a test was skipped")
@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out files without a test of `make unit`: their imports take longer than the unit tests of many."""
-    if config.getoption("markexpr") not in UNIT or not collection_path.match("test_*.py"):
+    if config.getoption("markexpr") not in ("unit", UNIT_TESTS) or not collection_path.match("test_*.py"):
         return None
     text = collection_path.read_text("utf-8")
     return not any(f"pytest.mark.{name}" in text for name in ("unit", "stack")) or None

