@@ -28,7 +28,7 @@ from bench.archives.generator import (
 from bench.archives.responses import Plan
 from bench.emulation import PROJECT, ROOT, make_bigquery_client, make_storage_client, start_emulation
 from cdk.artifacts.workloads import build_batch_artifact, read_batch_main
-from feed import batch_runs_schema, load_feeds, quarantine_schema, station_schema
+from feed import batch_runs_schema, empty_responses_schema, load_feeds, quarantine_schema, station_schema
 from local.environment.environment import project_number
 from local.environment.metadata_server import MetadataServer
 from local.workloads.java import find_java
@@ -180,6 +180,7 @@ def batch_environment(folder: Path) -> Iterator[BatchEnvironment]:
         schemas = {
             FEED: station_schema(feeds[FEED]),
             "quarantine": quarantine_schema(),
+            "empty_responses": empty_responses_schema(),
             "batch_runs": batch_runs_schema(),
         }
         for name, schema in schemas.items():

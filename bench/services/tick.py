@@ -83,6 +83,7 @@ def _make_collector_tick(
         archive_bucket=f"{PROJECT}-archive",
         station_table=f"{DATASET}.ours",
         quarantine_table=f"{DATASET}.quarantine",
+        empty_responses_table=f"{DATASET}.empty_responses",
     )
     services = Services(make_session(), gcs, bq)
     minutes = itertools.count()

@@ -5,6 +5,7 @@ OUTPUTS: dict[str, str] = {
     "availability_view": "the rows of all feeds under common names",
     "views_dataset": "the dataset of views over the collected feed: the newest response, patterns, outages, trips",
     "quarantine_table": "the table of rejected records, rejected values and unusable responses, each with its reason",
+    "empty_responses_table": "the table of valid responses without records, of feeds that accept them",
     "batch_runs_table": "the table with the run statistics of each batch",
     "landing_bucket_url": "the bucket in which the collector stores the raw response of each tick",
     "archive_bucket_url": "the bucket of archived raw responses, under UTC names",

@@ -37,6 +37,7 @@ def declare_outputs(
     tables = {
         "station_table": warehouse.stations[settings.feed],
         "quarantine_table": warehouse.quarantine,
+        "empty_responses_table": warehouse.empty_responses,
         "batch_runs_table": warehouse.batch_runs,
         "availability_view": warehouse.availability,
     }

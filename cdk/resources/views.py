@@ -68,6 +68,7 @@ class Views(Construct):
             *warehouse.stations.values(),
             *warehouse.gbfs.values(),
             warehouse.quarantine,
+            warehouse.empty_responses,
             warehouse.batch_runs,
         ]
         queries = {

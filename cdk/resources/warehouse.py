@@ -1,4 +1,4 @@
-"""The BigQuery tables: one per feed with the schema of its sample, quarantine, run statistics, the common view."""
+"""The BigQuery tables: one per feed with the schema of its sample, those that feeds share, the common view."""
 
 import json
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ from feed import (
     Feed,
     availability_sql,
     batch_runs_schema,
+    empty_responses_schema,
     minutes_present_sql,
     quarantine_schema,
     station_schema,
@@ -77,6 +78,13 @@ class Warehouse(Construct):
             partition="collected_at",
             clustering=["feed", "reason"],
         )
+        self.empty_responses = self._table(
+            "empty_responses",
+            "Valid responses without records, of feeds that accept them: the API had nothing to list",
+            empty_responses_schema(),
+            partition="collected_at",
+            clustering=["feed"],
+        )
         self.batch_runs = self._table(
             "batch_runs",
             "Statistics of each batch run: objects listed and read, records quarantined, rows loaded",
@@ -89,7 +97,8 @@ class Warehouse(Construct):
         )
         self.minutes_present = self._view(
             "minutes_present",
-            "Of the 1,440 minutes of each UTC day, how many have rows; filter on day to read few partitions",
+            "Of the 1,440 minutes of each UTC day, how many have rows, or a valid response without records; filter on "
+            "day to read few partitions",
             minutes_present_sql(feeds.values(), settings.dataset),
         )
 
@@ -103,7 +112,7 @@ class Warehouse(Construct):
             # A view holds no data, and deletion protection would block its replacement.
             deletion_protection=False,
             view=BigqueryTableView(query=query, use_legacy_sql=False),
-            depends_on=list(self.stations.values()),
+            depends_on=[*self.stations.values(), self.empty_responses],
             lifecycle=replaced_with(self.dataset),
         )
 

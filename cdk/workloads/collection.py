@@ -71,7 +71,7 @@ class Collection(Construct):
             expiration_policy=PubsubSubscriptionExpirationPolicy(ttl=NEVER),
         )
         station_table = warehouse.stations[feed.name]
-        grants = self._grants(identities, storage, warehouse, station_table)
+        grants = self._grants(feed, identities, storage, warehouse)
         self.function = Cloudfunctions2Function(
             self,
             "function",
@@ -98,6 +98,7 @@ class Collection(Construct):
                     "ARCHIVE_BUCKET": storage.archive.name,
                     "STATION_TABLE": _table_name(settings, station_table),
                     "QUARANTINE_TABLE": _table_name(settings, warehouse.quarantine),
+                    "EMPTY_RESPONSES_TABLE": _table_name(settings, warehouse.empty_responses),
                     **CLIENT,
                 },
                 secret_environment_variables=secret_variables(settings, feed.secrets),
@@ -131,7 +132,7 @@ class Collection(Construct):
         ]
 
     def _grants(
-        self, identities: Identities, storage: Storage, warehouse: Warehouse, station_table: BigqueryTable
+        self, feed: Feed, identities: Identities, storage: Storage, warehouse: Warehouse
     ) -> list[ITerraformDependable]:
         member = identities.collector.member
         buckets = {
@@ -141,9 +142,11 @@ class Collection(Construct):
             "collector_reads_archive": (storage.archive, "roles/storage.objectViewer"),
         }
         tables = {
-            "collector_loads_stations": station_table,
+            "collector_loads_stations": warehouse.stations[feed.name],
             "collector_loads_quarantine": warehouse.quarantine,
         }
+        if feed.empty_is_ok:
+            tables["collector_loads_empty_responses"] = warehouse.empty_responses
         return [
             *(
                 StorageBucketIamMember(

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from cdk.settings import Settings
-from feed import archive_prefix, parse_object_name
+from feed import archive_prefix, parse_object_name, select_minutes
 from operate.cloud import ApiError, Cloud, CredentialsError, iterate_pages
 from operate.jobs import format_job_url, list_jobs
 from operate.target import Target, explain_error
@@ -65,7 +65,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Minutes:
-    """Minutes of yesterday (UTC) that have rows, and how many there are since the first one collected."""
+    """Minutes of yesterday (UTC) with rows or a valid response without records, and how many are expected."""
 
     day: date
     present: int
@@ -146,10 +146,15 @@ def _query_newest_row(cloud: Cloud, settings: Settings, now: datetime) -> dateti
     [row] = query_rows(
         cloud,
         settings,
-        f"SELECT UNIX_SECONDS(MAX(collected_at)) FROM `{settings.dataset}.{settings.feed}` "  # noqa: S608 - ours
+        f"SELECT UNIX_SECONDS(MAX(collected_at)) FROM ({_select_minutes(settings)}) AS minutes "  # noqa: S608 - ours
         f"WHERE collected_at >= TIMESTAMP '{since}'",
     )
     return None if row[0] is None else parse_time(row[0])
+
+
+def _select_minutes(settings: Settings) -> str:
+    """A valid response without records, as at night, is no gap."""
+    return select_minutes(settings.feed, settings.dataset)
 
 
 def _query_minutes(cloud: Cloud, settings: Settings, now: datetime) -> Minutes:
@@ -158,7 +163,7 @@ def _query_minutes(cloud: Cloud, settings: Settings, now: datetime) -> Minutes:
         cloud,
         settings,
         f"SELECT COUNT(DISTINCT IF(DATE(collected_at) = DATE '{day}', collected_at, NULL)), "  # noqa: S608 - ours
-        f"UNIX_SECONDS(MIN(collected_at)) FROM `{settings.dataset}.{settings.feed}` "
+        f"UNIX_SECONDS(MIN(collected_at)) FROM ({_select_minutes(settings)}) AS minutes "
         f"WHERE collected_at >= TIMESTAMP '{day - timedelta(days=1)} 00:00:00+00'",
     )
     midnight = datetime.combine(day, time(), UTC)

@@ -95,7 +95,9 @@ def _judge_load_jobs(facts: Facts, settings: Settings, target: Target) -> CheckR
     found = facts.load_jobs
     if isinstance(found, Unavailable):
         return CheckResult("load jobs", found.reason, wrong=True)
-    tables = (settings.feed, "quarantine", *(("station_status", "polls") if settings.gbfs else ()))
+    tables = [settings.feed, "quarantine", *(("station_status", "polls") if settings.gbfs else ())]
+    if "empty_responses" in found:  # only of feeds that accept responses without records
+        tables.append("empty_responses")
     used = {table: found.get(table, 0) for table in tables}
     summary = ", ".join(f"{count:,} into {table}" for table, count in used.items())
     summary = f"{summary} in 24 hours, of {LOAD_JOBS_A_DAY:,} each"

@@ -28,6 +28,7 @@ class Settings:
     archive_bucket: str
     station_table: str
     quarantine_table: str
+    empty_responses_table: str
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Settings":
@@ -48,6 +49,7 @@ class Settings:
             archive_bucket=environment["ARCHIVE_BUCKET"],
             station_table=environment["STATION_TABLE"],
             quarantine_table=environment["QUARANTINE_TABLE"],
+            empty_responses_table=environment["EMPTY_RESPONSES_TABLE"],
         )
 
 

@@ -28,6 +28,8 @@ from feed import (
     add_query,
     convert_rows_to_json,
     decompress,
+    empty_responses_schema,
+    make_empty_response_rows,
     make_rejection_rows,
     make_unreadable_outcome,
     parse_charset,
@@ -79,15 +81,22 @@ def collect_tick(settings: Settings, feed: Feed, services: Services, delivery: D
     outcome = _parse_landed(feed, landed, tick, settings.api_max_bytes)
     job = f"vlille-{landed.name.split('.')[0].replace('/', '-')}"
     at: dict[str, datetime | str] = {"collected_at": outcome.collected_at}
-    rows, rejected = convert_rows_to_json(feed, outcome), make_rejection_rows(outcome, landed.name)
+    of_object = at | {"object": landed.name}
     loads = (
-        ("rows", settings.station_table, rows, station_schema(feed), at),
+        ("rows", settings.station_table, convert_rows_to_json(feed, outcome), station_schema(feed), at),
         (
             "quarantine",
             settings.quarantine_table,
-            rejected,
+            make_rejection_rows(outcome, landed.name),
             quarantine_schema(),
-            at | {"object": landed.name},
+            of_object,
+        ),
+        (
+            "empty",
+            settings.empty_responses_table,
+            make_empty_response_rows(outcome, landed.name),
+            empty_responses_schema(),
+            of_object,
         ),
     )
     for kind, table, lines, schema, values in loads:

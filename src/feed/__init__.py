@@ -29,6 +29,7 @@ from feed.parsing.outcome import (
     Outcome,
     Rejection,
     convert_rows_to_json,
+    make_empty_response_rows,
     make_rejection_rows,
 )
 from feed.parsing.paging import combine_pages
@@ -52,7 +53,14 @@ from feed.source.api_options import is_private_address
 from feed.source.folder import load_feed, load_feeds
 from feed.tables.availability import availability_sql, minutes_present_sql
 from feed.tables.data_dictionary import render_data_dictionary
-from feed.tables.schema import batch_runs_schema, quarantine_schema, spark_schema, station_schema
+from feed.tables.schema import (
+    batch_runs_schema,
+    empty_responses_schema,
+    quarantine_schema,
+    spark_schema,
+    station_schema,
+)
+from feed.tables.ticks import select_minutes
 from feed.tables.views import View, data_views
 from feed.values.conversion import make_converter
 from feed.values.errors import ConversionError
@@ -99,6 +107,7 @@ __all__ = [
     "decompress",
     "decompress_body",
     "digest_state",
+    "empty_responses_schema",
     "extract_report_times",
     "find_newest_report",
     "format_gbfs_version",
@@ -110,6 +119,7 @@ __all__ = [
     "load_feed",
     "load_feeds",
     "make_converter",
+    "make_empty_response_rows",
     "make_rejection_rows",
     "make_unreadable_outcome",
     "minutes_present_sql",
@@ -128,6 +138,7 @@ __all__ = [
     "render_data_dictionary",
     "resolve_parameters",
     "secret_variable_name",
+    "select_minutes",
     "spark_schema",
     "split_response",
     "station_schema",

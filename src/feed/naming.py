@@ -13,6 +13,7 @@ RESERVED_NAMES = frozenset(
         *(
             "quarantine",
             "batch_runs",
+            "empty_responses",
             "availability",
             "availability_now",
             "minutes_present",

@@ -72,7 +72,14 @@ def test_the_tables_of_every_environment(stack: dict[str, Any], feeds: dict[str,
         view.name for view in data_views(feeds["vlille_gbfs"], "p.d", "UTC")
     }
     tables = {each["table_id"]: each for each in held if each["dataset_id"] != in_views}
-    assert set(tables) == {*FEEDS, "quarantine", "batch_runs", "availability", "minutes_present"}
+    assert set(tables) == {
+        *FEEDS,
+        "quarantine",
+        "empty_responses",
+        "batch_runs",
+        "availability",
+        "minutes_present",
+    }
     assert json.loads(tables["quarantine"]["schema"]) == quarantine_schema()
     assert json.loads(tables["batch_runs"]["schema"]) == batch_runs_schema()
     project = stack["provider"]["google"][0]["project"]
@@ -152,7 +159,10 @@ def test_what_holds_data_cannot_go_by_accident_in_prod(synthesis: Synthesis) -> 
             if arguments.get("lifecycle", {}).get("prevent_destroy")
         }
 
-    tables = {f"google_bigquery_table.warehouse_{name}" for name in (*FEEDS, "quarantine", "batch_runs")}
+    tables = {
+        f"google_bigquery_table.warehouse_{name}"
+        for name in (*FEEDS, "quarantine", "empty_responses", "batch_runs")
+    }
     buckets = {f"google_storage_bucket.storage_{name}" for name in ("landing", "archive")}
     assert protected("prod") == {"google_bigquery_dataset.warehouse_dataset", *tables, *buckets}
     assert protected("dev") == set()
@@ -336,6 +346,7 @@ def test_outputs_tell_where_to_look(stack: dict[str, Any]) -> None:
         *(f"{purpose}_bucket_url" for purpose in ("landing", "archive", "artifacts", "staging")),
         "station_table",
         "quarantine_table",
+        "empty_responses_table",
         "batch_runs_table",
         "availability_view",
         "views_dataset",

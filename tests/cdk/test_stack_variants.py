@@ -55,7 +55,7 @@ def test_a_folder_more_is_a_table_more(checkouts: tuple[Path, Path], tmp_path: P
     (folder / "source.toml").write_text(
         'title = "Docks"\ndescription = "An invented API"\nurl = "https://example.com/docks.json"\n'
         'licence = "none"\nrecords = "data.docks"\nkey = "code"\n'
-        'query = { apiKey = { secret = "docks-key" } }\n'
+        'query = { apiKey = { secret = "docks-key" } }\nempty = "ok"\n'
         '[common]\nstation_id = "code"\nnum_bikes_available = "bikes"\n'
     )
     (folder / "sample.json").write_text(
@@ -81,6 +81,11 @@ def test_a_folder_more_is_a_table_more(checkouts: tuple[Path, Path], tmp_path: P
     assert (secret["key"], secret["secret"]) == ("SECRET_DOCKS_KEY", "docks-key")
     [(_, grant)] = resources(made.stacks["dev"], "google_secret_manager_secret_iam_member")
     assert (grant["secret_id"], grant["role"]) == ("docks-key", "roles/secretmanager.secretAccessor")
+    # Only a feed that accepts responses without records writes them.
+    loads_empty = one(
+        made.stacks["dev"], "google_bigquery_table_iam_member.collection_collector_loads_empty_responses"
+    )
+    assert loads_empty["table_id"] == "${google_bigquery_table.warehouse_empty_responses.table_id}"
     services = {
         each["service"] for _, each in resources(made.stacks["dev-bootstrap"], "google_project_service")
     }

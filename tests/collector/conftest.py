@@ -10,7 +10,7 @@ from google.cloud import bigquery
 from collector.api import make_session
 from collector.settings import Settings
 from collector.tick import Services
-from feed import Feed, quarantine_schema, station_schema
+from feed import Feed, empty_responses_schema, quarantine_schema, station_schema
 from local.data_plane.emulators import Emulators
 from tests.collector.fakes import LOCATION, CollectorEnvironment, FakeApi
 from tests.conftest import bigquery_client, storage_client
@@ -45,7 +45,11 @@ def make_environment(
         for purpose in ("landing", "archive"):
             gcs.create_bucket(f"{project}-{purpose}")
         bq.create_dataset(f"{project}.vlille")
-        schemas = {feed_name: station_schema(feeds[feed_name]), "quarantine": quarantine_schema()}
+        schemas = {
+            feed_name: station_schema(feeds[feed_name]),
+            "quarantine": quarantine_schema(),
+            "empty_responses": empty_responses_schema(),
+        }
         for table, schema in schemas.items():
             columns = [bigquery.SchemaField.from_api_repr(column) for column in schema]
             partitioned = bigquery.Table(f"{project}.vlille.{table}", schema=columns)
@@ -62,6 +66,7 @@ def make_environment(
             archive_bucket=f"{project}-archive",
             station_table=f"{project}.vlille.{feed_name}",
             quarantine_table=f"{project}.vlille.quarantine",
+            empty_responses_table=f"{project}.vlille.empty_responses",
         )
         return CollectorEnvironment(settings, feeds[feed_name], Services(session, gcs, bq), gcs, bq)
 

@@ -17,6 +17,7 @@ ENVIRONMENT = {
     "ARCHIVE_BUCKET": "p-archive",
     "STATION_TABLE": "p.vlille.vlille_ogc",
     "QUARANTINE_TABLE": "p.vlille.quarantine",
+    "EMPTY_RESPONSES_TABLE": "p.vlille.empty_responses",
 }
 
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,9 +41,9 @@ pytestmark = pytest.mark.emulator
 NAME = landing_name("vlille_ods", TICK)
 
 
-def collect(environment: CollectorEnvironment, *, is_first: bool = False) -> Any:
+def collect(environment: CollectorEnvironment, tick: datetime = TICK, *, is_first: bool = False) -> Any:
     return collect_tick(
-        environment.settings, environment.feed, environment.services, Delivery(TICK, is_first)
+        environment.settings, environment.feed, environment.services, Delivery(tick, is_first)
     )
 
 
@@ -224,6 +225,40 @@ def test_an_unusable_response_is_stored_and_quarantined(
     assert (row["reason"], row["object"], row["record_index"]) == ("html", NAME, None)
     collect(environment)
     assert len(environment.rows(environment.settings.quarantine_table)) == 1
+
+
+def test_an_accepted_response_without_records_has_a_row_of_its_own(
+    make_environment: MakeEnvironment, api: FakeApi
+) -> None:
+    """It tells a closed night from a failed collector, also where the batch has rebuilt it."""
+    environment = make_environment()
+    environment = replace(environment, feed=replace(environment.feed, empty_is_ok=True))
+    table = environment.settings.empty_responses_table
+    api.set_replies(Reply(b'{"records": []}'))
+    for _ in range(2):
+        assert collect(environment).is_empty
+        [row] = environment.rows(table)
+        assert row == {"collected_at": TICK, "feed": "vlille_ods", "object": NAME}
+    assert environment.rows(environment.settings.quarantine_table) == []
+    rebuilt = TICK + timedelta(minutes=1)
+    name = landing_name("vlille_ods", rebuilt)
+    environment.gcs.bucket(environment.settings.landing_bucket).blob(name).upload_from_string(
+        compress(b'{"records": []}')
+    )
+    others = [{"collected_at": rebuilt.isoformat(), "feed": "vlille_ods", "object": name}]
+    environment.bq.load_table_from_json(others, table).result()
+    collect(environment, rebuilt)
+    assert len(environment.rows(table)) == 2
+
+
+def test_a_response_without_records_is_quarantined_where_the_feed_does_not_accept_it(
+    make_environment: MakeEnvironment, api: FakeApi
+) -> None:
+    environment = make_environment()
+    api.set_replies(Reply(b'{"records": []}'))
+    assert not collect(environment).is_empty
+    assert environment.rows(environment.settings.empty_responses_table) == []
+    assert [row["reason"] for row in environment.rows(environment.settings.quarantine_table)] == ["empty"]
 
 
 def test_valid_rows_are_loaded_and_invalid_records_quarantined(

@@ -10,7 +10,15 @@ from itertools import pairwise
 from collector.loading import ATTEMPTS, QUOTA_PAUSE, QUOTA_REASONS
 from feed import archive_name, landing_name, rejected_archive_name
 from tests.simulation.violation import require
-from tests.simulation.workloads.feed_pipeline import ARCHIVE, FEED, LANDING, QUARANTINE, STATIONS, Pipeline
+from tests.simulation.workloads.feed_pipeline import (
+    ARCHIVE,
+    EMPTY_RESPONSES,
+    FEED,
+    LANDING,
+    QUARANTINE,
+    STATIONS,
+    Pipeline,
+)
 
 RECORDS = 2  # stations per response
 
@@ -78,18 +86,25 @@ def check_final_state(pipeline: Pipeline) -> None:
     early = [fetch.tick for fetch in pipeline.fetches if fetch.is_early]
     require(not early, f"the API was requested before the time in Retry-After: {_format_times(set(early))}")
     _compare_with_archive(pipeline, [tick for tick in ticks if _count_rows(pipeline, STATIONS, tick)])
-    quarantined = Counter(row.values["object"] for row in tables[QUARANTINE])
+    quarantined, empty = (
+        Counter(row.values["object"] for row in tables[table]) for table in (QUARANTINE, EMPTY_RESPONSES)
+    )
     for tick, message in ticks.items():
-        count = quarantined[landing_name(FEED.name, tick)]
-        is_page = archive_name(FEED.name, tick) in archive and not _read_stations(pipeline, tick)
-        most = int(pipeline.has_bad_record or is_page)
-        least = most if message.state == "acknowledged" else 0
-        require(least <= count <= most, f"{count} rejected records of the tick {tick:%H:%M} in quarantine")
+        name, is_stored = landing_name(FEED.name, tick), archive_name(FEED.name, tick) in archive
+        is_empty = is_stored and _read_records(pipeline, tick) == []
+        is_page = is_stored and _read_records(pipeline, tick) is None
+        rejected = int(not is_empty and (pipeline.has_bad_record or is_page))
+        for most, count, what in (
+            (rejected, quarantined[name], "rejected records"),
+            (int(is_empty), empty[name], "empty responses"),
+        ):
+            least = most if message.state == "acknowledged" else 0
+            require(least <= count <= most, f"{count} {what} of the tick {tick:%H:%M}")
 
 
 def check_load_jobs(pipeline: Pipeline) -> None:
     """Check that a tick starts few load jobs, and none soon after one that exceeded a quota."""
-    for kind in ("rows", "quarantine"):
+    for kind in ("rows", "quarantine", "empty"):
         for message in pipeline.messages:
             prefix = f"vlille-{landing_name(FEED.name, message.tick).split('.')[0].replace('/', '-')}-{kind}-"
             jobs = [job for job in pipeline.bigquery.jobs.values() if job.job_id.startswith(prefix)]
@@ -114,6 +129,9 @@ def check_after_rebuild(pipeline: Pipeline) -> None:
         expected = len(_read_stations(pipeline, tick)) if tick in archived else 0
         count = _count_rows(pipeline, STATIONS, tick)
         require(count == expected, f"{count} rows of the tick {tick:%H:%M} after the rebuild, not {expected}")
+        is_empty = tick in archived and _read_records(pipeline, tick) == []
+        count = _count_rows(pipeline, EMPTY_RESPONSES, tick)
+        require(count == is_empty, f"{count} empty responses of the tick {tick:%H:%M} after the rebuild")
     _compare_with_archive(pipeline, archived)
 
 
@@ -129,11 +147,15 @@ def _compare_with_archive(pipeline: Pipeline, ticks: Iterable[datetime]) -> None
 
 
 def _read_stations(pipeline: Pipeline, tick: datetime) -> dict[int, int]:
-    """Return the bikes by station of a tick's archived object; empty for a proxy's HTML page."""
+    """Return the bikes by station of a tick's archived object."""
+    return {record["id"]: record["bikes"] for record in _read_records(pipeline, tick) or () if "id" in record}
+
+
+def _read_records(pipeline: Pipeline, tick: datetime) -> list[dict[str, int]] | None:
+    """Return the records of a tick's archived object; None for a proxy's HTML page."""
     body = gzip.decompress(pipeline.storage.buckets[ARCHIVE][archive_name(FEED.name, tick)].content)
-    if not body.startswith(b"{"):
-        return {}
-    return {record["id"]: record["bikes"] for record in json.loads(body)["records"] if "id" in record}
+    records: list[dict[str, int]] | None = json.loads(body)["records"] if body.startswith(b"{") else None
+    return records
 
 
 def _count_rows(pipeline: Pipeline, table: str, tick: datetime) -> int:

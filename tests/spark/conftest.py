@@ -22,6 +22,7 @@ from feed import (
     archive_name,
     batch_runs_schema,
     compress,
+    empty_responses_schema,
     quarantine_schema,
     station_schema,
 )
@@ -127,6 +128,7 @@ def new_project(
         for table_id, schema, partitioned in (
             *((each.name, station_schema(each), True) for each in feeds),
             ("quarantine", quarantine_schema(), True),
+            ("empty_responses", empty_responses_schema(), True),
             ("batch_runs", batch_runs_schema(), False),
         ):
             table = bigquery.Table(f"{name}.vlille.{table_id}", schema=schema)

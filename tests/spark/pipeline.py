@@ -166,6 +166,7 @@ def _settings(project: Project, feed: str, url: str) -> Settings:
         archive_bucket=project.archive,
         station_table=f"{project.name}.vlille.{feed}",
         quarantine_table=f"{project.name}.vlille.quarantine",
+        empty_responses_table=f"{project.name}.vlille.empty_responses",
     )
 
 

@@ -58,6 +58,11 @@ class Outcome:
         return not any(rejection.scope == "response" for rejection in self.rejections)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether the API has nothing to list: a valid response without records, of a feed with `empty = "ok"`."""
+        return not self.records and not self.rejections
+
+    @property
     def rejected_records(self) -> int:
         """The number of records that did not become rows."""
         return sum(each.occurrences for each in self.rejections if each.scope == "record")
@@ -121,6 +126,16 @@ def make_rejection_rows(outcome: Outcome, object_name: str) -> list[dict[str, An
         }
         for rejection in outcome.rejections
     ]
+
+
+def make_empty_response_rows(outcome: Outcome, object_name: str) -> list[dict[str, Any]]:
+    """Return the row of the table empty_responses with JSON values; no row for any other response."""
+    row = {
+        "collected_at": outcome.collected_at.isoformat(),
+        "feed": outcome.feed,
+        "object": object_name,
+    }
+    return [row] if outcome.is_empty else []
 
 
 def truncate_text(text: str, limit: int = MAX_TEXT) -> str:

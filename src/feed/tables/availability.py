@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from feed.model import COLLECTED_AT, Condition, Feed
+from feed.tables.ticks import select_minutes
 
 # The columns of the view `availability`: GBFS name → GoogleSQL type.
 _AVAILABILITY = {
@@ -39,13 +40,14 @@ def select_availability(feed: Feed, dataset: str) -> str:
 
 
 def minutes_present_sql(feeds: Iterable[Feed], dataset: str) -> str:
-    """Return the GoogleSQL of a view with a row per feed and UTC day: feed, day, and the minutes (of 1,440) with rows.
+    """Return the GoogleSQL of a view with a row per feed and UTC day: feed, day, and its minutes (of 1,440) with data.
 
-    `dataset` is `project.dataset`. A day without rows has no row in the view.
+    Data are rows, or a valid response without records. `dataset` is `project.dataset`. A day without data has no row.
     """
     selects = [
-        f"SELECT\n  {_format_literal(feed.name)} AS feed,\n  DATE(`{COLLECTED_AT.name}`) AS day,\n"
-        f"  COUNT(DISTINCT `{COLLECTED_AT.name}`) AS minutes\nFROM `{dataset}.{feed.name}`\nGROUP BY feed, day"
+        f"SELECT\n  {_format_literal(feed.name)} AS feed,\n  DATE(collected_at) AS day,\n"
+        f"  COUNT(DISTINCT collected_at) AS minutes\nFROM (\n{select_minutes(feed.name, dataset)}\n)\n"
+        "GROUP BY feed, day"
         for feed in feeds
     ]
     return "\nUNION ALL\n".join(selects) or (

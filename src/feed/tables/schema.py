@@ -1,4 +1,4 @@
-"""Generate schemas from a feed's columns: BigQuery's and Spark's; and the schemas of quarantine and batch_runs."""
+"""Generate schemas from a feed's columns: BigQuery's and Spark's; and the schemas of the tables that feeds share."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -43,6 +43,15 @@ _QUARANTINE = (
     Column("value", "STRING", description="The rejected or implausible value as JSON, truncated if long"),
     Column("occurrences", "INTEGER", description="How many records or values this row stands for"),
 )
+_EMPTY_RESPONSES = (
+    Column(
+        "collected_at",
+        "TIMESTAMP",
+        description="Minute of the tick (UTC), even if a redelivery requested it later",
+    ),
+    Column("feed", "STRING", description="Feed of the response"),
+    Column("object", "STRING", description="Raw object with the response"),
+)
 _BATCH_RUNS = (
     Column("run_id", "STRING", description="One run of the batch"),
     Column("feed", "STRING", description="Feed whose days were rebuilt"),
@@ -73,6 +82,11 @@ def station_schema(feed: Feed) -> list[dict[str, Any]]:
 def quarantine_schema() -> list[dict[str, Any]]:
     """Return BigQuery's JSON schema of the quarantine, which all feeds share."""
     return [make_bigquery_field(column) for column in _QUARANTINE]
+
+
+def empty_responses_schema() -> list[dict[str, Any]]:
+    """Return BigQuery's JSON schema of empty_responses, which all feeds share."""
+    return [make_bigquery_field(column) for column in _EMPTY_RESPONSES]
 
 
 def batch_runs_schema() -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from feed.model import Feed
 from feed.tables.availability import select_availability
+from feed.tables.ticks import format_ticks_sql, select_minutes
 
 HISTORY_DAYS = 28
 NEWEST_DAYS = 3  # `availability_now` has rows if the newest response is not older
@@ -56,14 +57,15 @@ def data_views(feed: Feed, dataset: str, time_zone: str) -> list[View]:
         ),
         View(
             "minutes_present",
-            "A row per day (UTC): how many of its 1,440 minutes have rows; filter on day to read few days",
-            _minutes_present(source),
+            "A row per day (UTC): how many of its 1,440 minutes have rows, or a valid response without records; filter "
+            "on day to read few days",
+            _minutes_present(feed, dataset),
         ),
         View(
             "outages",
             f"A row per run of at least one missing minute, or of {UNCHANGED_MINUTES} or more minutes in which no "
             f"station changed, over the last {HISTORY_DAYS} days",
-            _outages(source),
+            _outages(source, feed, dataset),
         ),
         View(
             "silent_stations",
@@ -83,6 +85,12 @@ def data_views(feed: Feed, dataset: str, time_zone: str) -> list[View]:
             "A bike that comes and one that goes within a minute cancel out; moves of "
             f"{LARGE_MOVE} or more bikes within a minute, probably by a van, are counted apart",
             _trips(source),
+        ),
+        View(
+            "ticks",
+            "A row per stored response: its object, its status (loaded, partial, empty or unusable), records, rows, "
+            "rejected records, and the newest last_reported; filter on collected_at to read few days",
+            format_ticks_sql(feed, dataset),
         ),
         View(
             "quarantine_counts",
@@ -153,15 +161,15 @@ FROM local_rows
 GROUP BY station_id, weekday, hour"""
 
 
-def _minutes_present(source: str) -> str:
+def _minutes_present(feed: Feed, dataset: str) -> str:
     return f"""\
-WITH rows_of_feed AS (
-{source}
+WITH minutes_of_feed AS (
+{select_minutes(feed.name, dataset)}
 )
 SELECT
   DATE(collected_at) AS day,
   COUNT(DISTINCT collected_at) AS minutes
-FROM rows_of_feed
+FROM minutes_of_feed
 GROUP BY day"""
 
 
@@ -187,7 +195,8 @@ previous_at IS NULL
   OR COALESCE(num_docks_available, -1) != COALESCE(previous_docks, -1)"""
 
 
-def _outages(source: str) -> str:
+def _outages(source: str, feed: Feed, dataset: str) -> str:
+    """A minute whose response has no records, as at night, is neither missing nor unchanged."""
     return f"""\
 {_with_previous_row(source)}, minutes AS (
 SELECT
@@ -195,6 +204,12 @@ SELECT
   MAX(CASE WHEN {_CHANGED} THEN 1 ELSE 0 END) AS changed
 FROM steps
 GROUP BY collected_at
+UNION ALL
+SELECT
+  collected_at,
+  1 AS changed
+FROM `{dataset}.empty_responses`
+WHERE feed = '{feed.name}' AND {_newer_than(HISTORY_DAYS)}
 ), numbered AS (
 SELECT
   collected_at,

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 
-from feed import Feed, parse_object_name, quarantine_schema, station_schema
+from feed import Feed, empty_responses_schema, parse_object_name, quarantine_schema, station_schema
 from spark.archive import list_day
 from spark.rebuild.planning import ArchiveHour, StoredObject, plan_hours, split_into_batches
 from spark.rebuild.progress import FinishedDay, Progress, digest_objects
@@ -53,7 +53,7 @@ class DayBatches:
 
     def tables(self) -> Sequence[str]:
         """Return the names of the tables whose days are replaced, in addition to the quarantine."""
-        return (self.feed.name,)
+        return self.feed.name, "empty_responses"
 
     def rebuild(self) -> None:
         """Rebuild all days. Raises the first error of a batch; earlier batches are finished."""
@@ -137,8 +137,11 @@ class DayBatches:
         days = list(read.listed)
         ticks = list_ticks(hour for hours in read.listed.values() for hour in hours)
         minutes = check_nothing_lost(self.bq, table, days, ticks)
-        # A response without rows is in the quarantine only.
-        check_nothing_lost(self.bq, settings.table("quarantine"), days, ticks, quarantine_of=self.feed.name)
+        # A response without rows is in one of these tables only.
+        where = f"`feed` = '{self.feed.name}'"
+        check_nothing_lost(self.bq, settings.table("empty_responses"), days, ticks, where=where)
+        has_tick = f"{where} AND `reason` != 'bad_name'"
+        check_nothing_lost(self.bq, settings.table("quarantine"), days, ticks, where=has_tick)
         return (
             Replacement(
                 table,
@@ -153,6 +156,13 @@ class DayBatches:
                 quarantine_schema(),
                 [result.quarantine_uri for result in read.results if result.quarantine_uri],
                 sum(result.quarantine_rows for result in read.results),
+                {"feed": self.feed.name},
+            ),
+            Replacement(
+                settings.table("empty_responses"),
+                empty_responses_schema(),
+                [result.empty_uri for result in read.results if result.empty_uri],
+                sum(result.empty_rows for result in read.results),
                 {"feed": self.feed.name},
             ),
         )

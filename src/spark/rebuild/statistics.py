@@ -44,6 +44,8 @@ class HourResult:
     quarantine_uri: str | None
     quarantine_rows: int
     drifts: Mapping[str, int] = field(default_factory=dict)  # message → number of responses
+    empty_uri: str | None = None  # the rows of empty_responses
+    empty_rows: int = 0
 
 
 def reconcile(hours: Iterable[ArchiveHour], results: Iterable[HourResult]) -> RunStatistics:

@@ -72,16 +72,15 @@ def check_nothing_lost(
     days: Sequence[date],
     ticks: Collection[datetime],
     *,
-    quarantine_of: str | None = None,
+    where: str = "TRUE",
 ) -> int:
     """Return how many minutes of these days the table has; all of them must be among the archive's `ticks`.
 
-    In the quarantine only the rows of the feed `quarantine_of` count, without those of invalid object names, which have
-    no tick. Raises WarehouseError for any other minute, because replacing the days would delete it: the copier has not
-    archived its object yet.
+    Only rows that meet the SQL condition `where` count. Raises WarehouseError for any other minute, because replacing
+    the days would delete it: the copier has not archived its object yet.
     """
-    only = "" if quarantine_of is None else f" AND `feed` = '{quarantine_of}' AND `reason` != 'bad_name'"
-    query = f"SELECT DISTINCT collected_at FROM `{table}` WHERE {_make_day_condition(days)}{only} ORDER BY collected_at"  # noqa: S608
+    conditions = f"{_make_day_condition(days)} AND {where}"
+    query = f"SELECT DISTINCT collected_at FROM `{table}` WHERE {conditions} ORDER BY collected_at"  # noqa: S608
     minutes = [row.collected_at for row in client.query(query).result()]
     unarchived = [minute for minute in minutes if minute not in ticks]
     if unarchived:

@@ -19,7 +19,9 @@ from feed import (
     Feed,
     Outcome,
     Rejection,
+    empty_responses_schema,
     landing_name,
+    make_empty_response_rows,
     make_rejection_rows,
     make_unreadable_outcome,
     parse_object_name,
@@ -60,6 +62,7 @@ class _WrittenHour:
     statistics: RunStatistics
     rows: RowsFile
     quarantine: RowsFile
+    empty: RowsFile
     drifts: dict[str, int]
 
 
@@ -83,14 +86,22 @@ def read_hours(
         return ArchivedResponse(stored, tick, read(stored.name) if is_readable else None)
 
     def store(written: _WrittenHour) -> HourResult:
-        uris = [
-            put(f"{folder}/{kind}/{written.hour.label}.parquet", file.path) if file.rows else None
-            for kind, file in (("rows", written.rows), ("quarantine", written.quarantine))
-        ]
-        written.rows.path.unlink(missing_ok=True)
-        written.quarantine.path.unlink(missing_ok=True)
+        uris = {}
+        for kind in ("rows", "quarantine", "empty"):
+            file: RowsFile = getattr(written, kind)
+            uris[kind] = (
+                put(f"{folder}/{kind}/{written.hour.label}.parquet", file.path) if file.rows else None
+            )
+            file.path.unlink(missing_ok=True)
         return HourResult(
-            written.hour.label, written.statistics, uris[0], uris[1], written.quarantine.rows, written.drifts
+            written.hour.label,
+            written.statistics,
+            uris["rows"],
+            uris["quarantine"],
+            written.quarantine.rows,
+            written.drifts,
+            uris["empty"],
+            written.empty.rows,
         )
 
     with (
@@ -118,6 +129,7 @@ def _write_hour(
         RowsFile(
             scratch / f"{hour.label}.quarantine.parquet", arrow_schema(quarantine_schema())
         ) as quarantine,
+        RowsFile(scratch / f"{hour.label}.empty.parquet", arrow_schema(empty_responses_schema())) as empty,
     ):
         for response in islice(responses, len(hour.objects)):
             read = read_archived_response(feed, decoder, hour, response)
@@ -127,13 +139,14 @@ def _write_hour(
                     response.stored.name if response.tick is None else landing_name(feed.name, response.tick)
                 )
                 quarantine.add([_to_native(row) for row in make_rejection_rows(read, name)])
+                empty.add([_to_native(row) for row in make_empty_response_rows(read, name)])
                 statistics += count_outcome(read)
                 _count_drifts(drifts, read)
             else:
                 decoded_responses += 1
                 decoded_rows += rows.add_columns(response.tick, read)
     statistics += RunStatistics(decoded_responses, 0, decoded_rows, decoded_rows, 0)
-    return _WrittenHour(hour, statistics, rows, quarantine, dict(drifts))
+    return _WrittenHour(hour, statistics, rows, quarantine, empty, dict(drifts))
 
 
 def read_archived_response(
@@ -151,7 +164,7 @@ def read_archived_response(
     except DecompressionError as error:
         return make_unreadable_outcome(feed, response.tick, error)
     columns = decoder.columns(body, response.tick) if decoder is not None else None
-    if columns is not None:
+    if columns is not None and len(columns[0]):
         return columns
     return parse_response(
         feed, body, response.tick, charset=response.stored.charset, decode=msgspec.json.decode

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -132,7 +132,9 @@ _DUCKDB = {
 }
 
 
-def _query(sql: str, tables: dict[Feed, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def _query(
+    sql: str, tables: dict[Feed, list[dict[str, Any]]], empty: Sequence[tuple[str, datetime]] = ()
+) -> list[dict[str, Any]]:
     with duckdb.connect() as database:
         database.execute("ATTACH ':memory:' AS demo; CREATE SCHEMA demo.vlille")
         for feed, rows in tables.items():
@@ -143,6 +145,9 @@ def _query(sql: str, tables: dict[Feed, list[dict[str, Any]]]) -> list[dict[str,
                 marks = ", ".join("?" * len(row))
                 insert = f"INSERT INTO demo.vlille.{feed.name} ({names}) VALUES ({marks})"  # noqa: S608 - our own
                 database.execute(insert, [*row.values()])
+        database.execute("CREATE TABLE demo.vlille.empty_responses (feed VARCHAR, collected_at TIMESTAMPTZ)")
+        for each in empty:
+            database.execute("INSERT INTO demo.vlille.empty_responses VALUES (?, ?)", [*each])
         found = database.execute(sqlglot.transpile(sql, read="bigquery", write="duckdb")[0])
         selected: list[dict[str, Any]] = found.to_arrow_table().to_pylist()
         return selected
@@ -189,11 +194,12 @@ def test_minutes_present_counts_each_feeds_minutes_by_utc_day(feeds: dict[str, F
         ods: [{"libelle": n, "collected_at": tick} for tick in (NOON, later, next_day) for n in (1, 2)],
         feeds["vlille_ogc"]: [{"id": "5", "collected_at": NOON}],
     }
-    rows = _query(minutes_present_sql(tables, "demo.vlille"), tables)
+    empty = [("vlille_ogc", NOON), ("vlille_ogc", later), ("other", next_day)]
+    rows = _query(minutes_present_sql(tables, "demo.vlille"), tables, empty)
     assert sorted((row["feed"], row["day"], row["minutes"]) for row in rows) == [
         ("vlille_ods", NOON.date(), 2),
         ("vlille_ods", next_day.date(), 1),
-        ("vlille_ogc", NOON.date(), 1),
+        ("vlille_ogc", NOON.date(), 2),
     ]
 
 

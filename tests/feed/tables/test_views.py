@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from feed import (
     batch_runs_schema,
     convert_rows_to_json,
     data_views,
+    empty_responses_schema,
+    landing_name,
+    make_empty_response_rows,
+    make_rejection_rows,
     parse_response,
     quarantine_schema,
     station_schema,
@@ -68,6 +73,7 @@ class Warehouse:
         schemas = {
             feed.name: station_schema(feed),
             "quarantine": quarantine_schema(),
+            "empty_responses": empty_responses_schema(),
             "batch_runs": batch_runs_schema(),
         }
         for name, schema in schemas.items():
@@ -90,8 +96,20 @@ class Warehouse:
         config = bigquery.LoadJobConfig(schema=schema, source_format="NEWLINE_DELIMITED_JSON")
         self.client.load_table_from_json(rows, f"{self.dataset}.{table}", job_config=config).result()
 
+    def collect(self, feed: Feed, responses: dict[datetime, bytes]) -> None:
+        """Load all that the collector loads: rows, rejections, and empty responses."""
+        tables: dict[str, list[Row]] = {feed.name: [], "quarantine": [], "empty_responses": []}
+        for tick, body in responses.items():
+            outcome, name = parse_response(feed, body, tick), landing_name(feed.name, tick)
+            tables[feed.name] += convert_rows_to_json(feed, outcome)
+            tables["quarantine"] += make_rejection_rows(outcome, name)
+            tables["empty_responses"] += make_empty_response_rows(outcome, name)
+        for table, rows in tables.items():
+            if rows:
+                self.insert(table, rows)
+
     def clear(self) -> None:
-        for name in (self.feed.name, "quarantine", "batch_runs"):
+        for name in (self.feed.name, "quarantine", "empty_responses", "batch_runs"):
             self.client.query(f"DELETE FROM `{self.dataset}.{name}` WHERE TRUE").result()  # noqa: S608 - our own
 
     def rows(self, view: str, columns: str = "*", order: str = "1") -> list[Row]:
@@ -199,6 +217,45 @@ def test_outages_are_missing_minutes_and_responses_that_repeat(
     ]
 
 
+def test_ticks_have_the_outcome_of_each_stored_response(warehouse: Warehouse) -> None:
+    feed = replace(warehouse.feed, empty_is_ok=True)
+    both = {"1": (1, 1), "2": (1, 1)}
+    bodies = [
+        response(minute(0), both),
+        b'{"records": []}',
+        response(minute(2), both, _2={"@id": None}),
+        response(minute(3), {"1": (1, 1)}, _1={"@id": None}),
+        b"<html>closed</html>",
+        response(minute(5), both, _2={"nb_velos_dispo": "many"}),
+        response(minute(6), both, _2={"date_modification": minute(60).isoformat()}),
+    ]
+    warehouse.collect(feed, {minute(number): body for number, body in enumerate(bodies)})
+    columns = "collected_at, object, status, records, rows_loaded, rows_rejected, newest_last_reported"
+    assert [tuple(row.values()) for row in warehouse.rows("ticks", columns)] == [
+        (minute(at), landing_name(feed.name, minute(at)), status, *counts, reported)
+        for at, status, counts, reported in (
+            (0, "loaded", (2, 2, 0), minute(0)),
+            (1, "empty", (0, 0, 0), None),
+            (2, "partial", (2, 1, 1), minute(2)),
+            (3, "unusable", (1, 0, 1), None),
+            (4, "unusable", (0, 0, 0), None),
+            (5, "loaded", (2, 2, 0), minute(5)),
+            (6, "loaded", (2, 2, 0), minute(6)),
+        )
+    ]
+
+
+def test_a_closed_night_is_not_an_outage(warehouse: Warehouse) -> None:
+    """Minutes 1 to 3 have a response without records, minute 5 has none, minute 6 an unusable one."""
+    feed = replace(warehouse.feed, empty_is_ok=True)
+    station, nothing = {"1": (1, 1)}, b'{"records": []}'
+    bodies = {n: nothing if n in (1, 2, 3) else response(minute(n), station) for n in (0, 1, 2, 3, 4, 7)}
+    warehouse.collect(feed, {minute(n): body for n, body in (bodies | {6: b"<html>"}).items()})
+    [outage] = warehouse.rows("outages")
+    assert tuple(outage.values()) == ("missing", minute(5), minute(7), 2)
+    assert warehouse.rows("minutes_present") == [{"day": NOON.date(), "minutes": 6}]
+
+
 def test_silent_stations_have_one_reason_each(warehouse: Warehouse) -> None:
     morning = -720
     last = 0
@@ -304,4 +361,5 @@ def test_the_queries_of_the_page_run(warehouse: Warehouse) -> None:
     ]
     assert found[0][0] == ("1", 1.0)
     assert found[2] == [(minute(2), minute(4), 2)]
-    assert len(found) == 3
+    assert found[3] == [(NOON.date(), 0, 1437)]
+    assert len(found) == 4

@@ -93,9 +93,9 @@ def test_zcat_shows_the_responses(tmp_path: Path) -> None:
         make_pack(STATUS)[:-9],
         make_pack(STATUS)[9:],
         make_pack(STATUS) + b"x",
-        gzip.compress(b"no record"),
-        gzip.compress(gzip.decompress(make_pack(STATUS)).replace(b'{"a": 1}', b'{"a": 2}')),
-        gzip.compress(b"WARC/1.1\r\nContent-Length: x\r\n\r\n"),
+        gzip.compress(b"no record", mtime=0),
+        gzip.compress(gzip.decompress(make_pack(STATUS)).replace(b'{"a": 1}', b'{"a": 2}'), mtime=0),
+        gzip.compress(b"WARC/1.1\r\nContent-Length: x\r\n\r\n", mtime=0),
     ],
     ids=["none", "json", "cut", "beginning lost", "more", "text", "changed", "length"],
 )

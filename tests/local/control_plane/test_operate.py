@@ -13,7 +13,15 @@ import pytest
 import requests
 
 from cdk.settings import Settings, load_environments
-from feed import archive_name, batch_runs_schema, landing_name, load_feeds, quarantine_schema, station_schema
+from feed import (
+    archive_name,
+    batch_runs_schema,
+    empty_responses_schema,
+    landing_name,
+    load_feeds,
+    quarantine_schema,
+    station_schema,
+)
 from local.control_plane.server import ControlPlane
 from local.data_plane.emulators import Emulators
 from local.environment.clock import RealClock
@@ -68,7 +76,12 @@ def deploy(cloud: Cloud, settings: Settings) -> None:
         cloud.call("POST", f"{to.storage}b", json={"name": settings.bucket(purpose)})
     datasets = f"{to.big_query}{parent}/datasets"
     cloud.call("POST", datasets, json={"datasetReference": {"datasetId": "vlille"}})
-    for name, fields in ((settings.feed, [COLLECTED_AT]), ("batch_runs", batch_runs_schema())):
+    tables = {
+        settings.feed: [COLLECTED_AT],
+        "empty_responses": empty_responses_schema(),
+        "batch_runs": batch_runs_schema(),
+    }
+    for name, fields in tables.items():
         table = {"tableReference": {"tableId": name}, "schema": {"fields": fields}}
         cloud.call("POST", f"{datasets}/vlille/tables", json=table)
     for name in ("collect", "collect-dead"):
@@ -138,6 +151,19 @@ def test_after_a_deploy_nothing_is_collected_yet(cloud: Cloud, settings: Setting
         minutes=Minutes(date(2026, 11, 23), 0, 0),
         load_jobs={},
     )
+
+
+def test_an_accepted_response_without_records_counts_as_a_minute(cloud: Cloud, settings: Settings) -> None:
+    deploy(cloud, settings)
+    rows = ", ".join(
+        f"(TIMESTAMP '2026-11-{at}:00+00', '{settings.feed}')" for at in ("23 03:00", "24 04:10")
+    )
+    sql = f"INSERT INTO `{settings.dataset}.empty_responses` (collected_at, feed) VALUES {rows}"  # noqa: S608
+    queries = f"{cloud.endpoints.big_query}projects/{settings.project}/queries"
+    cloud.call("POST", queries, json={"query": sql, "useLegacySql": False})
+    facts = observe_environment(cloud, settings, LOCAL, NOW)
+    assert facts.row == datetime(2026, 11, 24, 4, 10, tzinfo=UTC)
+    assert facts.minutes == Minutes(date(2026, 11, 23), 1, 1_260)
 
 
 def test_a_collecting_system_is_reported_healthy(

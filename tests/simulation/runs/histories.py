@@ -121,7 +121,7 @@ def run_history(seed: int, suppressed: frozenset[int] = frozenset()) -> HistoryR
 
 
 def _plan_outages(pipeline: Pipeline, first: datetime) -> None:
-    """Choose periods in which the API is down or sends Retry-After, and in which BigQuery's quota is exceeded."""
+    """Choose the rate of responses without records, and periods of outages, Retry-After and exceeded quotas."""
     world, rng = pipeline.world, pipeline.world.rng
 
     def window(probability: float) -> tuple[datetime, datetime]:
@@ -135,6 +135,7 @@ def _plan_outages(pipeline: Pipeline, first: datetime) -> None:
         (limited[1] - world.now).total_seconds() if limited[0] <= world.now < limited[1] else 0.0
     )
     pipeline.page_rate = rng.choice((0.0, 0.0, 0.2, 0.6))
+    pipeline.empty_rate = rng.choice((0.0, 0.0, 0.3))
     pipeline.bigquery.quota_exceeded = lambda: over_quota[0] <= world.now < over_quota[1]
     pipeline.bigquery.job_failure_rate = rng.choice((0.0, 0.0, 0.15, 0.4))
 

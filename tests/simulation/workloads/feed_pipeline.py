@@ -19,7 +19,14 @@ from collector.loading import ATTEMPTS, QuotaError
 from collector.retry_after import WaitError
 from collector.tick import Services, collect_tick
 from copier.sweep import sweep_landing_bucket
-from feed import convert_rows_to_json, landing_name, load_feed, make_rejection_rows, wait_name
+from feed import (
+    convert_rows_to_json,
+    landing_name,
+    load_feed,
+    make_empty_response_rows,
+    make_rejection_rows,
+    wait_name,
+)
 from spark.rebuild.job import rebuild_days
 from spark.rebuild.planning import ArchiveHour
 from spark.rebuild.statistics import HourResult, RunStatistics
@@ -32,7 +39,9 @@ from tests.simulation.world import Process, World
 
 FEED = load_feed(Path(__file__).parents[1] / "sources" / "bikes")
 LANDING, ARCHIVE, STAGING = "landing", "archive", "staging"
-STATIONS, QUARANTINE, RUNS = "p.d.bikes", "p.d.quarantine", "p.d.batch_runs"
+STATIONS, QUARANTINE, EMPTY_RESPONSES, RUNS = (
+    f"p.d.{table}" for table in ("bikes", "quarantine", "empty_responses", "batch_runs")
+)
 
 # As environments/dev.toml has it.
 REDELIVERY_WINDOW = timedelta(minutes=67)
@@ -49,6 +58,7 @@ COLLECTOR = collector.settings.Settings(
     archive_bucket=ARCHIVE,
     station_table=STATIONS,
     quarantine_table=QUARANTINE,
+    empty_responses_table=EMPTY_RESPONSES,
 )
 COPIER = copier.settings.Settings(
     LANDING, ARCHIVE, deadline_s=270.0, threads=1, redelivery_window_s=REDELIVERY_WINDOW.total_seconds()
@@ -73,12 +83,13 @@ class Pipeline:
         self.storage = cloud_storage.CloudStorage(world)
         self.storage.buckets = {LANDING: {}, ARCHIVE: {}, STAGING: {}}
         self.bigquery = big_query.BigQuery(world, self.storage)
-        self.bigquery.tables = {STATIONS: [], QUARANTINE: [], RUNS: []}
+        self.bigquery.tables = {STATIONS: [], QUARANTINE: [], EMPTY_RESPONSES: [], RUNS: []}
         self.messages: list[Message] = []
         self.fetches: list[Fetch] = []
         self.api_is_down: Callable[[], bool] = lambda: False
         self.get_retry_after_s: Callable[[], float] = lambda: 0.0  # seconds
         self.page_rate = 0.0  # share of responses that are a proxy's HTML page
+        self.empty_rate = 0.0  # share of responses without records
         self.has_bad_record = False
         self.subscription = Subscription(world, self._push, has_late_duplicates=True)
         self.runs: list[Any] = []  # run statistics of the batch
@@ -176,7 +187,7 @@ class Pipeline:
     # --- the API ------------------------------------------------------------------------------------
 
     def respond(self, name: str) -> Response:
-        """Return a unique response, or a proxy's HTML page. Raises ApiError during an outage."""
+        """Return a unique response, one without records, or a proxy's HTML page. Raises ApiError during an outage."""
         message, is_redundant, waits = self._fetching[name]
 
         def get() -> Response:
@@ -191,6 +202,8 @@ class Pipeline:
                 raise ApiError("too many requests", status=429, retry_after_s=wait_s)
             if self.world.rng.random() < self.page_rate:
                 return Response(b"<html>wait</html>")
+            if self.world.rng.random() < self.empty_rate:
+                return Response(b'{"records": []}')
             records: list[dict[str, int]] = [{"id": 1, "bikes": number}, {"id": 2, "bikes": 1000 + number}]
             if self.has_bad_record:
                 records.append({"bikes": number})
@@ -248,6 +261,7 @@ class Pipeline:
         for hour in hours:
             rows: list[dict[str, Any]] = []
             rejected: list[dict[str, Any]] = []
+            empty: list[dict[str, Any]] = []
             statistics = RunStatistics()
             for stored in hour.objects:
                 data = client.bucket(ARCHIVE).blob(stored.name).download_as_bytes()
@@ -256,17 +270,19 @@ class Pipeline:
                     work.feed, None, hour, ArchivedResponse(stored, tick, data)
                 )
                 rows += convert_rows_to_json(work.feed, outcome)
-                rejected += make_rejection_rows(outcome, landing_name(work.feed.name, tick)) if tick else []
+                if tick:
+                    rejected += make_rejection_rows(outcome, landing_name(work.feed.name, tick))
+                    empty += make_empty_response_rows(outcome, landing_name(work.feed.name, tick))
                 statistics += count_outcome(outcome)
             uris = []
-            for kind, lines in (("rows", rows), ("quarantine", rejected)):
+            for kind, lines in (("rows", rows), ("quarantine", rejected), ("empty", empty)):
                 name = f"{work.folder}/{kind}/{hour.label}.json"
                 if lines:
                     client.bucket(STAGING).blob(name).upload_from_string(
                         json.dumps(lines), if_generation_match=None
                     )
                 uris.append(f"gs://{STAGING}/{name}" if lines else None)
-            yield HourResult(hour.label, statistics, uris[0], uris[1], len(rejected), {})
+            yield HourResult(hour.label, statistics, uris[0], uris[1], len(rejected), {}, uris[2], len(empty))
 
 
 # --- replacements of threads, time and random numbers of the product ----------------------------------

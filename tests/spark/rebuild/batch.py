@@ -10,7 +10,14 @@ from typing import Any
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from feed import Feed, convert_rows_to_json, landing_name, make_rejection_rows, parse_response
+from feed import (
+    Feed,
+    convert_rows_to_json,
+    landing_name,
+    make_empty_response_rows,
+    make_rejection_rows,
+    parse_response,
+)
 from spark.archive import make_object_reader, store_file
 from spark.rebuild.job import Run, rebuild_days
 from spark.rebuild.planning import ArchiveHour
@@ -59,7 +66,8 @@ class Batch:
 
     def content(self) -> dict[str, list[dict[str, Any]]]:
         """All that a run may change, but for the list of runs."""
-        return {name: self.project.table(name) for name in (self.project.feed.name, "quarantine")}
+        tables = (self.project.feed.name, "quarantine", "empty_responses")
+        return {name: self.project.table(name) for name in tables}
 
 
 def minute(number: int) -> datetime:
@@ -72,6 +80,7 @@ def load_as_collector(project: Any, tick: datetime, body: bytes) -> None:
     for table, rows in (
         (feed.name, convert_rows_to_json(feed, outcome)),
         ("quarantine", make_rejection_rows(outcome, landing_name(feed.name, tick))),
+        ("empty_responses", make_empty_response_rows(outcome, landing_name(feed.name, tick))),
     ):
         if rows:
             schema = project.bq.get_table(f"vlille.{table}").schema

@@ -47,6 +47,29 @@ def test_a_rebuilt_day_equals_the_streamed_day(batch: Batch, full_response: byte
     assert 2.9 < min(longitude) < max(longitude) < 3.4
 
 
+def test_accepted_responses_without_records_are_rebuilt(batch: Batch) -> None:
+    """Those of another feed stay, and one that is not archived yet is not deleted."""
+    batch.project = project = replace(batch.project, feed=replace(batch.project.feed, empty_is_ok=True))
+    name, nothing = project.feed.name, b'{"records": []}'
+    for number, body in enumerate((project.feed.sample, nothing, nothing)):
+        project.archive_response(minute(number), body)
+        load_as_collector(project, minute(number), body)
+    other = {"collected_at": minute(0).isoformat(), "feed": "other", "object": "other/x"}
+    project.bq.load_table_from_json([other], f"{project.name}.vlille.empty_responses").result()
+    streamed = batch.content()
+    assert [(row["feed"], row["collected_at"]) for row in streamed["empty_responses"]] == [
+        ("other", minute(0)),
+        (name, minute(1)),
+        (name, minute(2)),
+    ]
+    run = batch.run()
+    assert (run.status, run.message, run.statistics.objects_read) == (SUCCEEDED, None, 3)
+    assert batch.content() == streamed
+    load_as_collector(project, minute(3), nothing)
+    assert "1 minutes in" in str(batch.run().message)
+    assert len(batch.content()["empty_responses"]) == 4
+
+
 def test_the_statistics_of_a_day_with_every_fault(batch: Batch) -> None:
     project, feed = batch.project, batch.project.feed
     records = len(parse_response(feed, feed.sample, MIDNIGHT).rows)
@@ -76,7 +99,7 @@ def test_the_statistics_of_a_day_with_every_fault(batch: Batch) -> None:
     again, before = batch.run(), batch.content()
     assert again.statistics == run.statistics
     assert batch.content() == before
-    assert project.tables() == ["batch_runs", "quarantine", feed.name]
+    assert project.tables() == ["batch_runs", "empty_responses", "quarantine", feed.name]
 
 
 def test_days_without_objects_are_not_changed(batch: Batch) -> None:
@@ -132,7 +155,7 @@ def test_a_failed_reconciliation_changes_no_table(batch: Batch) -> None:
     failed = [row for row in project.table("batch_runs") if row["status"] == FAILED]
     assert len(failed) == len(faults)
     assert all(row["message"] for row in failed)
-    assert project.tables() == ["batch_runs", "quarantine", feed.name]
+    assert project.tables() == ["batch_runs", "empty_responses", "quarantine", feed.name]
 
 
 def test_minutes_not_yet_archived_are_not_lost(batch: Batch) -> None:
@@ -182,7 +205,7 @@ def test_a_minute_that_is_loaded_during_the_run_is_not_lost(batch: Batch, earlie
         *(minute(number) for number in range(earlier)),
         minute(2),
     }
-    assert project.tables() == ["batch_runs", "quarantine", feed.name]
+    assert project.tables() == ["batch_runs", "empty_responses", "quarantine", feed.name]
 
 
 @pytest.mark.parametrize(
