@@ -140,7 +140,7 @@ backfill: ## archive the old files of SOURCE=gs://… and rebuild their days; DR
 sql export: $(READY)
 sql: ## query the data in GoogleSQL, at a prompt or from a pipe
 	@$(RUN) sql
-export: ## write a day of all stations into a file: DAY=2026-11-24, FORMAT=parquet|csv
+export: ## write a day of all stations into a file: DAY=2026-11-24, FORMAT=parquet|csv; SYSTEM=Paris: of a GBFS system
 	@$(RUN) export
 
 # --- develop -----------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def _operate(target: str, options: Options, runner: Runner) -> int:
 def _query(target: str, options: Options, runner: Runner) -> int:
     """Query BigQuery, or the local warehouse without starting a local environment, which may archive its data."""
     words = [f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}"]
-    words += [f"--{name.lower()}={options[name]}" for name in ("DAY", "FORMAT") if name in options]
+    words += [f"--{name.lower()}={options[name]}" for name in ("DAY", "FORMAT", "SYSTEM") if name in options]
     words += ["--local"] if "TO" in options else []
     return runner.exec_python("-m", "operate", target, *words)
 

@@ -19,6 +19,7 @@ FAULT = re.compile(r"(?P<what>\w+?)(?:@(?P<kinds>.+?))?(?:x(?P<times>[0-9]{1,6})
 MOST_TICKS = 527_040  # minutes of a leap year
 MOST_SECONDS = 604_800  # a week
 MOST_CITY_CHARACTERS = 100
+MOST_SYSTEM_CHARACTERS = 100
 MOST_LINES = 1000  # that Cloud Logging gives in one page
 MADE_DAY = "made"
 JOBS = ("collect", "copy", "batch", "gbfs-collect", "gbfs-discover")
@@ -85,6 +86,14 @@ def city(name: str, value: str, _project: Project) -> None:
             name,
             value,
             "id, name or city of a GBFS system, such as lille; `python -m gbfs systems` lists them",
+        )
+
+
+def system(name: str, value: str, _project: Project) -> None:
+    """Accept a possible ID of a GBFS system; the export compares it with the systems of the environment."""
+    if len(value) > MOST_SYSTEM_CHARACTERS or not value.isprintable() or not any(map(str.isalnum, value)):
+        raise make_value_error(
+            name, value, "the ID of a GBFS system that the environment collects, such as Paris"
         )
 
 

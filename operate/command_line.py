@@ -76,6 +76,12 @@ def parse(words: Sequence[str] | None, environ: Mapping[str, str] = os.environ) 
                 default=querying.FORMATS[0],
                 metavar="|".join(querying.FORMATS),
             )
+            command.add_argument(
+                "--system",
+                type=make_option_type("SYSTEM", environ),
+                metavar="ID",
+                help="a GBFS system of the environment, instead of its feed",
+            )
         if name == "logs":
             command.add_argument(
                 "--lines",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from cdk.settings import Settings
+from commands.errors import quote_value
 from feed import load_feeds
 from operate import dashboard_proxy, jobs, logs
 from operate.cloud import Cloud
@@ -121,19 +122,26 @@ def _read_line(shown: str) -> str | None:
 
 
 def _export_day(database: Database, settings: Settings, options: argparse.Namespace) -> int:
-    file = querying.name_export_file(settings.environment, options.day, options.format)
-    print(f"writing {options.day} ({settings.schedule.time_zone}) …", flush=True)
+    system: str | None = options.system
+    if system is not None:
+        where = f"the {'local data of ' if options.local else 'environment '}{settings.environment}"
+        querying.check_system(system, database.list_systems(settings.dataset_id), where)
+    file = querying.name_export_file(settings.environment, options.day, options.format, system)
+    exported = str(options.day) if system is None else f"{options.day} of {quote_value(system)}"
+    print(f"writing {exported} ({settings.schedule.time_zone}) …", flush=True)
     try:
         batches = database.batches(
-            querying.build_day_query(options.day, ZoneInfo(settings.schedule.time_zone))
+            querying.build_day_query(options.day, ZoneInfo(settings.schedule.time_zone), system)
         )
         rows = querying.write_rows(batches, file, options.format)
     except prompt.QueryFailedError as error:
-        raise OperateError(f"{options.day} cannot be read: {error}") from None
+        raise OperateError(f"{exported} cannot be read: {error}") from None
     if not rows:
-        raise OperateError(
-            f"{options.day} has no rows; query the view minutes_present with `make sql` for the days that have rows"
-        )
+        if system is None:
+            query = "query the view minutes_present with `make sql` for the days that have rows"
+        else:
+            query = f"`{querying.build_collected_days_query(settings.dataset_id, system)}` in `make sql` lists its days"
+        raise OperateError(f"{exported} has no rows; {query}")
     print(f"{file}: {rows:,} rows, {file.stat().st_size:,} bytes")
     return 0
 

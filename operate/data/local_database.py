@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from gbfs.tables import SYSTEMS_TABLE
 from local.data_plane.warehouse import QueryError, Warehouse, open_warehouse
 from local.errors import LocalError
 from operate.data.prompt import QueryFailedError, QueryResult
@@ -35,6 +36,14 @@ class LocalDatabase:
             yield from self._warehouse.batches(sql)
         except QueryError as error:
             raise QueryFailedError(str(error)) from error
+
+    def list_systems(self, dataset: str) -> list[str]:
+        """Return the IDs of the GBFS systems of the run, sorted. CITY=lille,paris is not in the environment's file."""
+        table = f"{dataset}.{SYSTEMS_TABLE.name}"
+        if table not in self.list_tables():
+            return []
+        found = self.run_query(f"SELECT DISTINCT system_id FROM {table} ORDER BY system_id")  # noqa: S608 - our names
+        return [str(system_id) for (system_id,) in found.rows]
 
     def list_tables(self) -> list[str]:
         """Return the names of views and tables."""

@@ -101,6 +101,11 @@ def make(
             "DAY: found '2026-02-30'; accepted: made, or a day such as 2026-11-24",
         ),
         (["export", "DAY=2026-11-24", "FORMAT=xlsx"], "FORMAT: found 'xlsx'; accepted: parquet, csv"),
+        (
+            ["export", "DAY=2026-11-24", "SYSTEM=?!"],
+            "SYSTEM: found '?!'; accepted: the ID of a GBFS system that the environment collects, such as Paris",
+        ),
+        (["sql", "SYSTEM=Paris"], "SYSTEM: make sql does not accept this option"),
         (["demo", "DAY=2026-11-24"], "DAY: found '2026-11-24'; make demo accepts made"),
     ],
 )
@@ -155,6 +160,10 @@ def test_a_variable_that_the_project_cannot_use_is_refused(checkout: Path, varia
         (
             ["export", "ENV=prod", "DAY=2026-11-24", "FORMAT=csv"],
             ["-m", "operate", "export", "--env=prod", "--day=2026-11-24", "--format=csv"],
+        ),
+        (
+            ["export", "DAY=2026-11-24", "SYSTEM=dott bodø/1", "TO=local"],
+            ["-m", "operate", "export", "--env=dev", "--day=2026-11-24", "--system=dott bodø/1", "--local"],
         ),
     ],
 )

@@ -4,16 +4,22 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from cdk.settings import load_environments
+from cdk.settings import Settings, load_environments
+from commands.errors import UsageError
+from gbfs.catalogue.built_in import BUILT_IN_SYSTEMS
+from gbfs.collection.systems import make_collected_system
 from operate.cloud import connect
+from operate.command_line import parse
 from operate.data.prompt import run_prompt
 from operate.data.querying import MOST_BYTES, BigQueryDatabase
+from operate.deployed_commands import QUERY_COMMANDS
 from tests.conftest import ENVIRONMENTS
 
 pytestmark = pytest.mark.unit
@@ -93,9 +99,14 @@ def api() -> Iterator[FakeBigQueryApi]:
 @pytest.fixture
 def in_cloud(api: FakeBigQueryApi) -> BigQueryDatabase:
     """The database of `make sql ENV=dev`."""
+    return make_database(api, DEV)
+
+
+def make_database(api: FakeBigQueryApi, settings: Settings) -> BigQueryDatabase:
+    """Return the database of an environment in the fake."""
     url = f"http://127.0.0.1:{api.server.server_port}/bigquery/v2/"
     variables = {"GOOGLE_OAUTH_ACCESS_TOKEN": "of-ada", "GOOGLE_BIG_QUERY_CUSTOM_ENDPOINT": url}
-    return BigQueryDatabase(connect("vlille-dev", variables), DEV)
+    return BigQueryDatabase(connect("vlille-dev", variables), settings)
 
 
 def test_a_query_in_the_cloud_is_bounded_labelled_and_priced(
@@ -129,3 +140,18 @@ def test_an_error_of_bigquery_is_one_sentence_and_the_prompt_goes_on(
     assert run_prompt(in_cloud, lambda _shown: next(lines, None), out) == 2
     assert out.getvalue().count("error: ") == 2
     assert "Query exceeded limit for bytes billed" in out.getvalue()
+
+
+def test_an_export_of_a_system_that_the_environment_does_not_collect_queries_nothing(
+    api: FakeBigQueryApi, in_cloud: BigQueryDatabase
+) -> None:
+    words = parse(["export", "--day=2026-11-24", "--system=v_lile"], {})
+    with pytest.raises(UsageError, match=r"found 'v_lile', and the environment dev has no GBFS systems"):
+        QUERY_COMMANDS["export"](in_cloud, DEV, words)
+    lille = next(each for each in BUILT_IN_SYSTEMS if each.system_id == "v_lille")
+    settings = replace(DEV, gbfs_systems=(make_collected_system(lille),))
+    with pytest.raises(
+        UsageError, match=r'did you mean "v_lille".*\(the GBFS systems of the environment dev'
+    ):
+        QUERY_COMMANDS["export"](make_database(api, settings), settings, words)
+    assert api.requests == []

@@ -1,5 +1,6 @@
 """The data that `make sql` and `make export` read: rows of a local environment, each once; files of a day."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,13 +12,14 @@ import pyarrow.parquet
 import pytest
 from google.cloud import bigquery
 
+from commands.errors import UsageError
 from local.data_plane.emulators import start_emulators
 from local.data_plane.warehouse import Warehouse, open_warehouse
 from local.errors import LocalError
 from local.processes.supervisor import Supervisor
 from operate.data.local_database import LocalDatabase, open_local_warehouse
 from operate.data.prompt import QueryFailedError
-from operate.data.querying import build_day_query, write_rows
+from operate.data.querying import build_day_query, check_system, name_export_file, write_rows
 from operate.errors import OperateError
 from tests.conftest import bigquery_client
 
@@ -42,6 +44,54 @@ BATCH = pa.record_batch(
 def test_a_day_begins_at_local_midnight(day: date, start: str, end: str) -> None:
     sql = build_day_query(day, ZoneInfo("Europe/Paris"))
     assert f"collected_at >= TIMESTAMP '{start}' AND collected_at < TIMESTAMP '{end}'" in sql
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("zone", "days"),
+    [
+        ("Europe/Paris", "DATE '2026-11-23' AND DATE '2026-11-24'"),
+        ("America/Montreal", "DATE '2026-11-24' AND DATE '2026-11-25'"),
+        ("UTC", "DATE '2026-11-24' AND DATE '2026-11-24'"),
+    ],
+)
+def test_a_day_of_a_system_reads_its_own_partitions_and_cluster(zone: str, days: str) -> None:
+    sql = build_day_query(date(2026, 11, 24), ZoneInfo(zone), "Paris")
+    assert f'FROM gbfs_availability WHERE day BETWEEN {days} AND feed = "Paris" AND collected_at >= ' in sql
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("system", "name"),
+    [
+        (None, "availability_2026-11-24.csv"),
+        ("Bixi_MTL", "availability_Bixi_MTL_2026-11-24.csv"),
+        ("dott-oslo", "availability_dott-oslo_2026-11-24.csv"),
+        ("dott-bodø", "availability_dott_bodo_5dfd3085_2026-11-24.csv"),
+        ("../../a b", "availability_a_b_cd36d98f_2026-11-24.csv"),
+        ("京都", "availability_58d07b8a_2026-11-24.csv"),
+    ],
+)
+def test_the_file_of_a_system_has_a_safe_name(system: str | None, name: str) -> None:
+    file = name_export_file("dev", date(2026, 11, 24), "csv", system)
+    assert file == Path(".local") / "exports" / "dev" / name
+
+
+@pytest.mark.unit
+def test_an_unknown_system_is_refused_with_those_that_are_known() -> None:
+    check_system("Paris", ["Paris", "v_lille"], "the environment dev")
+    with pytest.raises(
+        UsageError,
+        match=re.escape(
+            "SYSTEM: found 'paris' (did you mean \"Paris\"?); accepted: Paris, v_lille "
+            "(the GBFS systems of the environment dev)"
+        ),
+    ):
+        check_system("paris", ["Paris", "v_lille"], "the environment dev")
+    with pytest.raises(UsageError, match=r"s018, s019 and 1 more \(the GBFS systems of "):
+        check_system("zzz", [f"s{number:03}" for number in range(21)], "the environment dev")
+    with pytest.raises(UsageError, match=r"the local data of dev has no GBFS systems: .*CITY=lille,paris"):
+        check_system("Paris", [], "the local data of dev")
 
 
 @pytest.mark.unit
@@ -152,3 +202,8 @@ def test_statements_other_than_queries_are_refused(
     with pytest.raises(QueryFailedError, match=expected):
         list(database.batches(sql))
     assert [row.n for row in rebuilt[1].query("SELECT COUNT(*) AS n FROM vlille.t").result()] == [2]
+
+
+@pytest.mark.emulator
+def test_a_local_run_without_gbfs_has_no_systems(rebuilt: tuple[Warehouse, bigquery.Client]) -> None:
+    assert LocalDatabase(rebuilt[0]).list_systems("vlille") == []
