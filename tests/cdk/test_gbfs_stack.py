@@ -113,10 +113,12 @@ def test_each_role_of_the_page_has_its_calls() -> None:
 
 def test_alerts_watch_the_function_of_gbfs_systems(gbfs_stack: dict[str, Any]) -> None:
     policies = {
-        address.rpartition("monitoring_")[2]
-        for address, _ in resources(gbfs_stack, "google_monitoring_alert_policy")
+        address.rpartition("monitoring_")[2]: policy
+        for address, policy in resources(gbfs_stack, "google_monitoring_alert_policy")
     }
-    assert {"gbfs_silent", "gbfs_errors", "gbfs_dead_letters", "gbfs_systems"} <= policies
+    assert {"gbfs_silent", "gbfs_errors", "gbfs_dead_letters", "gbfs_systems"} <= policies.keys()
+    # tests/gbfs_collector/test_discovery.py has the entries with this event.
+    assert '\\"system_changed\\"' in json.dumps(policies["gbfs_systems"])
 
 
 def test_the_nightly_batch_rebuilds_the_packs_after_the_feed(gbfs_stack: dict[str, Any]) -> None:
