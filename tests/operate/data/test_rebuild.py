@@ -1,5 +1,8 @@
 """The batch as Dataproc takes it, waits for it and tells of it."""
 
+import json
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
@@ -229,3 +232,30 @@ def test_a_backfill_does_not_rebuild_gbfs_systems() -> None:
     both = TEMPLATE | {"jobs": [{"stepId": "rebuild", **job}, packs]}
     once = customize_template(both, {"--from": "2023-10-01"})
     assert [each["stepId"] for each in once["jobs"]] == ["rebuild"]
+
+
+@pytest.mark.unit
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+def test_the_commands_of_the_page_rebuild_gbfs_systems_alone() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "gbfs.md").read_text("utf-8")
+    jq = page.split("--format=json |\n  jq '")[1].partition("' > ")[0]
+    [feed] = TEMPLATE["jobs"]
+    packs = {
+        "stepId": "rebuild-gbfs",
+        "prerequisiteStepIds": ["rebuild"],
+        "pysparkJob": {"args": ["--feed", "gbfs", "--from", "yesterday", "--to", "yesterday"]},
+        "scheduling": {"maxFailuresTotal": 1},
+    }
+    both = TEMPLATE | {"dagTimeout": "3600s", "jobs": [{"stepId": "rebuild", **feed}, packs]}
+    done = subprocess.run(["jq", jq], input=json.dumps(both), capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {
+        "placement": TEMPLATE["placement"],
+        "dagTimeout": "3600s",
+        "jobs": [
+            {
+                "stepId": "rebuild-gbfs",
+                "pysparkJob": {"args": ["--feed", "gbfs", "--from", "2026-11-20", "--to", "2026-11-24"]},
+                "scheduling": {"maxFailuresTotal": 1},
+            }
+        ],
+    }
