@@ -87,7 +87,8 @@ class ControlPlane:
         self.faults = Faults()
         self._server = _listen(self)
         self.url = f"http://{LOOPBACK}:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, name="control plane", daemon=True).start()
+        serve = partial(self._server.serve_forever, poll_interval=0.05)  # the longest time that `close` takes
+        threading.Thread(target=serve, name="control plane", daemon=True).start()
 
     def close(self) -> None:
         """Stop listening."""

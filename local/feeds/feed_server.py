@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
@@ -150,7 +151,8 @@ def serve_feed(source: ResponseSource, now: Callable[[], datetime], join: Join |
 
     server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, name="feed API", daemon=True).start()
+    serve = partial(server.serve_forever, poll_interval=0.05)  # the longest time that `close` takes
+    threading.Thread(target=serve, name="feed API", daemon=True).start()
     return FeedServer(f"http://{LOOPBACK}:{server.server_address[1]}/", server)
 
 

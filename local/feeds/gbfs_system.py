@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -271,5 +272,6 @@ def serve_system(
     def server_url() -> str:
         return f"http://{LOOPBACK}:{server.server_address[1]}/"
 
-    threading.Thread(target=server.serve_forever, name="GBFS system", daemon=True).start()
+    serve = partial(server.serve_forever, poll_interval=0.05)  # the longest time that `close` takes
+    threading.Thread(target=serve, name="GBFS system", daemon=True).start()
     return SimulatedServer(server_url(), server, closing, requests)

@@ -139,7 +139,7 @@ def serve_counting(
 ) -> Iterator[tuple[str, type[_CountingHandler]]]:
     handler = type("Handler", (_CountingHandler,), {"seen": [], "location": location, "body": body})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}", handler
     finally:

@@ -128,7 +128,7 @@ def test_a_request_is_retried_until_the_emulator_is_started() -> None:
 
         def start() -> None:
             server.server_activate()
-            server.serve_forever()
+            server.serve_forever(0.01)
 
         timer = threading.Timer(0.5, start)
         timer.start()
@@ -147,7 +147,7 @@ def test_a_write_with_a_lost_response_is_not_retried() -> None:
             self.close_connection = True
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Hangup) as server:
-        threading.Thread(target=server.serve_forever).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
         with pytest.raises(requests.ConnectionError):
             open_session().post(f"http://127.0.0.1:{server.server_address[1]}/", data=b"rows", timeout=10)
         server.shutdown()

@@ -1,8 +1,8 @@
 """The batch as Dataproc takes it, waits for it and tells of it."""
 
 import json
-import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
@@ -235,10 +235,9 @@ def test_a_backfill_does_not_rebuild_gbfs_systems() -> None:
 
 
 @pytest.mark.unit
-@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
 def test_the_commands_of_the_page_rebuild_gbfs_systems_alone() -> None:
     page = (Path(__file__).parents[3] / "docs" / "gbfs.md").read_text("utf-8")
-    jq = page.split("--format=json |\n  jq '")[1].partition("' > ")[0]
+    script = page.split("--format=json |\n  python3 -c '")[1].partition("' > ")[0]
     [feed] = TEMPLATE["jobs"]
     packs = {
         "stepId": "rebuild-gbfs",
@@ -247,7 +246,9 @@ def test_the_commands_of_the_page_rebuild_gbfs_systems_alone() -> None:
         "scheduling": {"maxFailuresTotal": 1},
     }
     both = TEMPLATE | {"dagTimeout": "3600s", "jobs": [{"stepId": "rebuild", **feed}, packs]}
-    done = subprocess.run(["jq", jq], input=json.dumps(both), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=json.dumps(both), capture_output=True, text=True, check=True
+    )
     assert json.loads(done.stdout) == {
         "placement": TEMPLATE["placement"],
         "dagTimeout": "3600s",
