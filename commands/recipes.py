@@ -211,7 +211,7 @@ def _deliver(target: str, options: Options, runner: Runner) -> int:
 
 def _test(target: str, options: Options, runner: Runner) -> int:
     more = shlex.split(options.get("PYTEST_OPTIONS", ""))
-    chosen = ["-m", UNIT_TESTS, "-n", "2"]
+    chosen = ["-m", UNIT_TESTS, "-n", "2", "--dist", "worksteal"]
     if target == "test":
         # In the order of conftest.py, the slowest files first: that of xdist begins with those of the most tests.
         chosen = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=10"]

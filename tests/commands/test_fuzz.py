@@ -21,7 +21,7 @@ from commands.values import Project
 from commands.variables import VARIABLES, check_variables
 from tests.conftest import ENVIRONMENTS
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.long]
 
 ROOT = Path(__file__).parents[2]
 VALUES = int(os.environ.get("FUZZ_VALUES", "25"))

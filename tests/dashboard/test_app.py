@@ -85,6 +85,7 @@ def test_every_query_is_bounded_labelled_and_counted(app: flask.Flask, client: F
     }
 
 
+@pytest.mark.long
 def test_a_thousand_visits_in_a_minute_run_one_query_per_file(app: flask.Flask, client: FakeClient) -> None:
     http = app.test_client()
     for _ in range(1000):

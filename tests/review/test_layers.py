@@ -52,6 +52,7 @@ def test_no_package_depends_on_itself_through_another() -> None:
     assert set(TopologicalSorter(graph).static_order()) == set(PACKAGES)
 
 
+@pytest.mark.long
 def test_no_module_depends_on_itself_through_another() -> None:
     graph = {name: set(imported_modules(file)) - {"review"} for name, file in MODULES.items()}
     graph["review.types.registry"] -= {"review.types"}  # for its path; the renderers are loaded by name

@@ -109,6 +109,7 @@ def test_a_response_of_full_size_is_a_template(full_response: bytes) -> None:
     ]
 
 
+@pytest.mark.long
 def test_a_stale_response_is_repeated_for_hours(ods: Feed) -> None:
     plan = Plan(date(2023, 10, 26), 1_000, fault_rate=0.5)
     bodies = [response.body for response in generate_responses(Template(ods.sample), plan, *plan.days[0])]
@@ -157,6 +158,7 @@ def test_names_are_valid_for_the_feed(ods: Feed) -> None:
 
 
 @pytest.mark.emulator
+@pytest.mark.long
 def test_an_archive_is_written_to_a_bucket(
     ods: Feed, emulators: Emulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +172,7 @@ def test_an_archive_is_written_to_a_bucket(
     assert stored == generate_plan(ods.sample, plan, "original")[0]
 
 
+@pytest.mark.long
 def test_the_command_writes_objects_and_totals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

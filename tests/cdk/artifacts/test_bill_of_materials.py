@@ -87,6 +87,7 @@ def test_a_bill_has_packages_image_and_what_is_installed(tmp_path: Path) -> None
 
 @pytest.mark.unit
 @given(st.dictionaries(NAMES, VERSIONS).map(lambda pins: list(pins.items())))
+@pytest.mark.long
 def test_every_pin_is_read_once_and_in_order(pins: list[tuple[str, str]]) -> None:
     text = "".join(f"{name}=={version} \\\n    --hash=sha256:{ONE}\n" for name, version in pins)
     assert read_requirements(text) == [Package(name, version, (ONE,)) for name, version in pins]

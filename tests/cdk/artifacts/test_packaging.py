@@ -36,6 +36,7 @@ def test_the_bytes_are_those_of_every_machine() -> None:
 
 
 @given(files=st.dictionaries(NAMES, st.binary(max_size=200), min_size=1, max_size=6))
+@pytest.mark.long
 def test_what_goes_in_comes_out_in_whatever_order_it_was_given(files: dict[str, bytes]) -> None:
     content = zip_files(files)
     assert zip_files(dict(reversed(files.items()))) == content
@@ -46,6 +47,7 @@ def test_what_goes_in_comes_out_in_whatever_order_it_was_given(files: dict[str, 
 @given(
     files=st.dictionaries(NAMES, st.binary(max_size=20), min_size=1, max_size=4), other=st.binary(max_size=20)
 )
+@pytest.mark.long
 def test_one_other_byte_or_name_is_another_archive(files: dict[str, bytes], other: bytes) -> None:
     name, content = next(iter(files.items()))
     renamed = {("z" * 9 + ".py" if each == name else each): value for each, value in files.items()}

@@ -60,6 +60,7 @@ def artifacts(src: Path, feeds: dict[str, Feed]) -> dict[str, Artifact]:
         ("feed/NOTES.md", set()),
     ],
 )
+@pytest.mark.long
 def test_a_change_is_another_archive_where_the_file_is_used(
     src: Path, feeds: dict[str, Feed], changed: str, others: set[str]
 ) -> None:

@@ -81,6 +81,7 @@ def test_decoding_inverts_encoding(series: dict[str, dict[int, tuple[int | None,
             assert found.docks[at] == (UNKNOWN if docks is None else docks)
 
 
+@pytest.mark.long
 def test_a_day_of_273_stations_is_small() -> None:
     day = LocalDay.from_date(date(2026, 11, 24), PARIS)
     series = {

@@ -112,6 +112,7 @@ spots = st.tuples(st.integers(0, 30), st.integers(0, 30), st.sampled_from("ABC")
 
 
 @given(st.lists(spots, min_size=3, max_size=25, unique_by=lambda spot: spot[:2]))
+@pytest.mark.long
 def test_each_station_is_in_its_own_area_only(found: list[tuple[int, int, str]]) -> None:
     assume(len(found) >= 3)
     # Off the grid, so that no four stations are on one circle.

@@ -39,6 +39,7 @@ QUOTED = (
 
 
 @pytest.mark.parametrize("document", sorted({document for document, _ in QUOTED}))
+@pytest.mark.long
 def test_messages_that_a_page_quotes_are_those_of_the_code(document: str) -> None:
     page = " ".join((ROOT / "docs" / document).read_text("utf-8").split())
     code = "\n".join(texts_of_the_code())

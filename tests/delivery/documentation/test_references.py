@@ -82,6 +82,7 @@ def test_every_alert_of_a_stack_is_on_the_page() -> None:
     assert {event for alert in find_alerts(ROOT / MONITORING) for event in alert.events} <= set(EVENTS)
 
 
+@pytest.mark.long
 def test_every_error_that_an_entry_point_handles_has_advice() -> None:
     files = [file for pattern in ENTRY_POINTS for file in sorted(ROOT.glob(pattern))]
     handled = set().union(*map(find_handled_errors, files))

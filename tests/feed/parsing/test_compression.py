@@ -54,6 +54,7 @@ def test_refused(data: bytes, message: str) -> None:
 
 
 @given(st.lists(st.binary(max_size=70_000), min_size=1, max_size=4), st.integers(0, 200_000))
+@pytest.mark.long
 def test_members_and_chunks_may_end_anywhere(members: list[bytes], limit: int) -> None:
     body, data = b"".join(members), b"".join(map(compress, members))
     if len(body) <= limit:

@@ -77,6 +77,7 @@ def test_the_depth_is_that_of_the_brackets_outside_of_texts(parts: list[str], le
 
 
 @given(st.lists(brackets | texts, max_size=5), st.integers(490, 510))
+@pytest.mark.long
 def test_the_depth_of_many_alike(parts: list[str], count: int) -> None:
     text = "".join(parts) * count
     assert _is_read(text) is (_depth(text) <= MAX_DEPTH)

@@ -23,6 +23,7 @@ def test_the_quarantine_is_limited(ods: Feed) -> None:
     assert_reconciled(ods, outcome)
 
 
+@pytest.mark.long
 def test_as_many_as_are_allowed_are_quarantined_one_by_one(make_feed: MakeFeed) -> None:
     feed = make_feed([{"a": 1}])
     outcome = parse_response(feed, make_body([{"a": 1}, *[7] * MAX_REJECTED]), TICK)
@@ -30,6 +31,7 @@ def test_as_many_as_are_allowed_are_quarantined_one_by_one(make_feed: MakeFeed) 
     assert len(parse_response(feed, make_body([{"a": 1}] * MAX_RECORDS), TICK).rows) == MAX_RECORDS
 
 
+@pytest.mark.long
 def test_more_values_than_are_recorded_are_counted(make_feed: MakeFeed) -> None:
     feed = make_feed([{"a": 1, "b": 1}])
     outcome = parse_response(feed, make_body([{"a": "x", "b": "y"}] * MAX_REJECTED), TICK)

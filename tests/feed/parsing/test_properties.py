@@ -37,6 +37,7 @@ def test_no_bytes_raise(ods: Feed, body: bytes, decode: Callable[[bytes], Any]) 
 
 
 @given(json_values, decoders)
+@pytest.mark.long
 def test_no_json_raises(ods: Feed, value: Any, decode: Callable[[bytes], Any]) -> None:
     assert_reconciled(ods, parse_response(ods, json.dumps(value).encode(), TICK, decode=decode))
     assert_reconciled(ods, parse_response(ods, make_body(value), TICK, decode=decode))

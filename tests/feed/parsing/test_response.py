@@ -179,6 +179,7 @@ def test_stored_bytes_that_cannot_be_decompressed(ods: Feed) -> None:
     ],
     ids=["rejected numbers", "rejected objects", "records"],
 )
+@pytest.mark.long
 def test_a_response_with_too_many_rejections_is_quarantined_as_a_whole(
     ods: Feed, decode: Callable[[bytes], Any], records: list[Any], found: str
 ) -> None:
@@ -190,6 +191,7 @@ def test_a_response_with_too_many_rejections_is_quarantined_as_a_whole(
 
 
 @pytest.mark.parametrize("is_ascii", [False, True])
+@pytest.mark.long
 def test_a_response_cut_anywhere_is_truncated(ods: Feed, is_ascii: bool) -> None:
     """In the other spelling, escapes are cut as well."""
     body = json.dumps(

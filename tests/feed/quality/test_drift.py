@@ -174,6 +174,7 @@ def test_unusual_keys_can_be_logged(make_feed: MakeFeed) -> None:
 
 
 @given(st.data())
+@pytest.mark.long
 def test_a_response_with_the_samples_fields_has_no_drift(feeds: dict[str, Feed], data: st.DataObject) -> None:
     feed = feeds["vlille_ogc"]
     sample = json.loads(feed.sample)["records"]

@@ -200,6 +200,7 @@ flat_records = st.lists(st.dictionaries(st.sampled_from("abcdef"), scalars), min
 
 
 @given(flat_records)
+@pytest.mark.long
 def test_every_field_of_any_record_is_a_column_once(records: list[dict[str, Any]]) -> None:
     columns = infer_columns(records, layout())
     assert [column.name for column in columns] == list(
@@ -208,6 +209,7 @@ def test_every_field_of_any_record_is_a_column_once(records: list[dict[str, Any]
 
 
 @given(flat_records)
+@pytest.mark.long
 def test_the_order_of_records_decides_no_type(records: list[dict[str, Any]]) -> None:
     types = {column.name: column.type for column in infer_columns(records, layout())}
     assert types == {column.name: column.type for column in infer_columns(records[::-1], layout())}

@@ -148,6 +148,7 @@ columns = st.sampled_from([case[0] for case in ACCEPTED])
 
 
 @given(columns, st.lists(json_values))
+@pytest.mark.long
 def test_a_column_converter_equals_the_converter_per_value(column: Column, values: list[Any]) -> None:
     convert = make_converter(column)
     null: Any = [] if column.mode == "REPEATED" else None

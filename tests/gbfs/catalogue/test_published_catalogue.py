@@ -33,6 +33,7 @@ def test_the_published_catalogue_loads() -> None:
         assert find_system(found.systems, system.system_id) == system
 
 
+@pytest.mark.long
 def test_every_system_of_the_catalogue_can_be_collected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

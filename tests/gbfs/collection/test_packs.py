@@ -119,6 +119,7 @@ FETCHED = st.builds(
 
 
 @given(st.lists(FETCHED, max_size=4))
+@pytest.mark.long
 def test_reading_inverts_writing_for_any_response(fetched: list[FetchResult]) -> None:
     assert list(read_pack(make_pack(*fetched))) == fetched
 

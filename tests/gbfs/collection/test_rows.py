@@ -139,6 +139,7 @@ REJECTIONS = st.lists(
 
 
 @given(REJECTIONS)
+@pytest.mark.long
 def test_grouping_keeps_the_number_of_rejections(rejections: list[Rejection]) -> None:
     grouped = group_rejections(rejections)
     assert sum(each.occurrences for each in grouped) == len(rejections)

@@ -127,6 +127,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
+@pytest.mark.long
 def test_only_absolute_http_urls_are_returned_for_any_data(data: Any) -> None:
     try:
         found = read_data(data)

@@ -254,6 +254,7 @@ STATIONS = st.lists(
 
 
 @given(STATIONS, st.sampled_from(["1.0", "2.3", "3.0"]))
+@pytest.mark.long
 def test_every_record_is_a_row_or_a_rejection(records: list[Any], version: str) -> None:
     reading = read_status(*records, version=version)
     assert reading.records == len(records) == len(reading.rows) + len(reading.rejections)

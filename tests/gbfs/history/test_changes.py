@@ -95,6 +95,7 @@ HISTORIES = st.lists(
 
 
 @given(HISTORIES)
+@pytest.mark.long
 def test_any_history_is_restored_from_its_changes(history: list[tuple[int, dict[str, Any]]]) -> None:
     known, minute = [], 0
     for step, stations in history:
@@ -107,6 +108,7 @@ def test_any_history_is_restored_from_its_changes(history: list[tuple[int, dict[
 
 
 @given(HISTORIES, st.lists(st.integers(0, 12), max_size=4), st.booleans())
+@pytest.mark.long
 def test_joined_periods_equal_the_changes_of_the_whole(
     history: list[tuple[int, dict[str, Any]]], cuts: list[int], has_end: bool
 ) -> None:

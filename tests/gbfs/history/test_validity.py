@@ -149,6 +149,7 @@ CAPACITIES = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 3), min_siz
 
 
 @given(st.lists(CAPACITIES, min_size=1, max_size=6))
+@pytest.mark.long
 def test_valid_rows_are_the_stations_of_the_last_list(days: list[dict[str, int]]) -> None:
     known: dict[str, KnownSystem] = {}
     newest: dict[str, Row] = {}

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.mark.unit
 @pytest.mark.parametrize("statement", [DATASET, REQUIRED_COLUMNS, COLUMN, TEMPORARY_TABLES])
+@pytest.mark.long
 def test_a_replaced_statement_is_one_of_the_pinned_version(statement: str) -> None:
     modules = Path(local_bigquery.__file__).parent.rglob("*.py")
     nodes = (node for module in modules for node in ast.walk(ast.parse(module.read_text("utf-8"))))

@@ -87,6 +87,7 @@ def test_bikes_go_to_work_and_come_home() -> None:
 
 
 @given(MINUTES, st.integers(0, 5))
+@pytest.mark.long
 def test_bikes_fit_the_places_and_reports_are_not_in_the_future(minute: datetime, seed: int) -> None:
     stations = make_stations(seed)
     assert len({each.number for each in stations}) == len({each.name for each in stations}) == STATIONS

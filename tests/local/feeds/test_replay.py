@@ -150,6 +150,7 @@ def test_days_follow_each_other_and_start_over(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 1439), st.integers(0, 1439))
+@pytest.mark.long
 def test_a_minute_has_a_response_only_if_it_was_recorded(
     tmp_path_factory: pytest.TempPathFactory, recorded_minute: int, requested_minute: int
 ) -> None:

@@ -174,6 +174,7 @@ NAMES = st.from_regex(r"[a-z_][a-z0-9_]{0,20}", fullmatch=True)
 
 
 @given(st.lists(st.tuples(NAMES, NAMES, NAMES), min_size=1, max_size=4, unique=True))
+@pytest.mark.long
 def test_every_table_of_a_query_is_checked(names: list[tuple[str, str, str]]) -> None:
     """However tables are named, none is missed and none is invented."""
     tables = " UNION ALL ".join(f"SELECT 1 FROM `{'.'.join(name)}`" for name in names)  # noqa: S608

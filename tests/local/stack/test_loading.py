@@ -257,6 +257,7 @@ def test_failing_handler_names_the_resource(
 
 
 @given(st.lists(st.sets(st.integers(min_value=0, max_value=11)), min_size=12, max_size=12))
+@pytest.mark.long
 def test_every_resource_follows_its_dependencies(
     tmp_path_factory: pytest.TempPathFactory, needs: list[set[int]]
 ) -> None:

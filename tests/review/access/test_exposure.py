@@ -123,6 +123,7 @@ def test_a_type_that_gives_nobody_access_is_examined() -> None:
         assert list_unexamined_access(one) == ()
 
 
+@pytest.mark.long
 def test_every_sentence_of_the_table_can_be_filled() -> None:
     table = json.loads(TABLE.read_text("utf-8"))
     for section in ("grants", "restricts", "watches", "hides", "redirects"):

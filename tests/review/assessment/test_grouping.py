@@ -78,6 +78,7 @@ def test_grants_to_several_are_not_hidden_in_one_row() -> None:
 
 
 @given(st.integers(1, 30), st.integers(0, 5))
+@pytest.mark.long
 def test_findings_are_one_row_each_or_one_group(tables: int, buckets: int) -> None:
     changes = [change(f"google_bigquery_table.t{each}", table(f"t{each}"), None) for each in range(tables)]
     changes += [

@@ -186,6 +186,7 @@ TEXTS = st.dictionaries(
 
 
 @given(TEXTS, TEXTS)
+@pytest.mark.long
 def test_exactly_the_files_that_differ_are_reported(old: dict[str, str], new: dict[str, str]) -> None:
     found = compare_archives(read_artifact("a", zipped(old)), read_artifact("b", zipped(new)), str)
     differing = {name for name in {*old, *new} if old.get(name) != new.get(name)}

@@ -149,6 +149,7 @@ samples = st.integers(0, 2**32 - 1).map(lambda number: str(ipaddress.IPv4Address
 
 
 @given(st.lists(networks, max_size=5), st.lists(networks, max_size=5), samples)
+@pytest.mark.long
 def test_a_subset_has_no_address_of_its_own(one: list[str], other: list[str], sample: str) -> None:
     address = ipaddress.ip_address(sample)
     if Addresses.parse(one).is_within(Addresses.parse(other)) and any(

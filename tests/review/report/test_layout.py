@@ -179,6 +179,7 @@ def test_a_sentence_is_cut_between_its_spans(texts: list[str], longest: int) -> 
     assert len(cut) <= longest + 2 or not texts
 
 
+@pytest.mark.long
 def test_truncation_is_reported() -> None:
     changes = []
     for index in range(500):

@@ -194,6 +194,7 @@ def test_a_mark_of_another_shape_hides_the_whole_value() -> None:
 
 
 @given(st.lists(st.text(min_size=4, max_size=12), min_size=1, max_size=60), st.text(max_size=200))
+@pytest.mark.long
 def test_no_secret_is_left_in_any_text(values: list[str], text: str) -> None:
     found = secrets(*values)
     left = found.mask(f"{text}{values[0]}{text}")

@@ -158,6 +158,7 @@ def test_the_same_stack_has_no_changes() -> None:
     assert review_stacks(STACK, STACK).empty
 
 
+@pytest.mark.long
 def test_every_changed_value_of_a_stack_is_reported() -> None:
     """Changes one value of the stack at a time, except comments."""
     for path, value in flatten_values(STACK):

@@ -154,6 +154,7 @@ def test_rows_equal_those_of_parse_response(tmp_path: Path) -> None:
     assert rows_of(files, "rows") == parse_response(ODS, ODS.sample, TICK).rows
 
 
+@pytest.mark.long
 def test_attempts_and_parts_store_the_same_bytes(tmp_path: Path) -> None:
     objects = {name: data for name, (data, _, _) in ACCIDENTS.items()}
     objects |= {archive_name(ODS.name, TICK - timedelta(hours=h)): compress(ODS.sample) for h in range(1, 15)}
