@@ -170,6 +170,7 @@ def test_a_rebuilt_day_equals_the_streamed_day(batch: PackBatch) -> None:
     assert (run.objects_listed, run.statistics.objects_read, run.statistics.rows_loaded) == (5, 5, 12)
     assert batch.project.tables() == [
         "batch_runs",
+        "empty_responses",
         PACKS.name,
         *sorted(["quarantine", *(table.name for table in TABLES)]),
     ]
