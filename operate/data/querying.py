@@ -1,6 +1,5 @@
 """BigQuery as the database of `make sql` and `make export`, and the file that an export writes."""
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 
 from cdk.settings import Settings
 from commands.errors import UsageError, format_suggestion, quote_value
-from gbfs.catalogue.systems import fold_text
+from gbfs.feed_source import make_slug
 from gbfs.tables import POLLS_TABLE
 from gbfs.views import VIEW as SYSTEMS_VIEW
 from operate.cloud import Cloud, find_connection_error
@@ -181,10 +180,7 @@ def name_export_file(environment: str, day: date, kind: str, system: str | None 
 
 
 def _make_file_name(system: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", system):
-        return system
-    slug = re.sub(r"[^a-z0-9]+", "_", fold_text(system)).strip("_")[:40]
-    return f"{slug}_{hashlib.sha256(system.encode()).hexdigest()[:8]}".strip("_")
+    return system if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", system) else make_slug(system)
 
 
 def _format_value(value: Any) -> str | None:

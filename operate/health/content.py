@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
 from cdk.settings import Settings
-from feed import Common, Condition, Feed
+from feed import Common, Condition, Feed, format_newest_report_sql
 from feed.quality.freshness import list_changing_columns
 from operate.cloud import ApiError, Cloud
 from operate.health.observation import Unavailable, parse_time, query_rows
@@ -44,13 +44,12 @@ def observe_content(
 def _query_content(cloud: Cloud, settings: Settings, feed: Feed, now: datetime) -> Content:
     table, since = f"`{settings.dataset}.{feed.name}`", _format_time_filter(now)
     mapped = map_common_columns(feed)
-    reported = f"`{feed.common.last_reported}`" if feed.common.last_reported else "CAST(NULL AS TIMESTAMP)"
     counts = "".join(f", COUNT(`{column}`)" for column in mapped.values())
     [[ticks, newest, report, *present]] = query_rows(
         cloud,
         settings,
-        "SELECT COUNT(DISTINCT collected_at), UNIX_SECONDS(MAX(collected_at)), UNIX_SECONDS(MAX("  # noqa: S608 - ours
-        f"CASE WHEN {reported} <= TIMESTAMP_ADD(collected_at, INTERVAL 5 MINUTE) THEN {reported} END)){counts} "
+        "SELECT COUNT(DISTINCT collected_at), UNIX_SECONDS(MAX(collected_at)), "  # noqa: S608 - ours
+        f"UNIX_SECONDS({format_newest_report_sql(feed)}){counts} "
         f"FROM {table} WHERE {since}",
     )
     lost = tuple(name for name, count in zip(mapped, present, strict=True) if int(ticks) and not int(count))

@@ -60,7 +60,7 @@ from feed.tables.schema import (
     spark_schema,
     station_schema,
 )
-from feed.tables.ticks import select_minutes
+from feed.tables.ticks import format_newest_report_sql, select_minutes
 from feed.tables.views import View, data_views
 from feed.values.conversion import make_converter
 from feed.values.errors import ConversionError
@@ -111,6 +111,7 @@ __all__ = [
     "extract_report_times",
     "find_newest_report",
     "format_gbfs_version",
+    "format_newest_report_sql",
     "has_all_records",
     "infer_response_shape",
     "is_private_address",

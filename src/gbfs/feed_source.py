@@ -74,12 +74,14 @@ def make_feed_name(system_id: str) -> str:
 
     An ID with other characters than ASCII letters, digits and _ gets a hash as suffix, so that `a b` and `a_b` differ.
     """
-    slug = re.sub(r"[^a-z0-9]+", "_", fold_text(system_id)).strip("_")
-    if not re.fullmatch(r"[a-z0-9_]{1,48}", system_id.lower()):
-        slug = f"{slug[:40]}_{hashlib.sha256(system_id.encode()).hexdigest()[:8]}".strip("_")
-    else:
-        slug = system_id.lower()
-    return f"{PREFIX}{slug}"[:_MAX_NAME_LENGTH]
+    is_name = re.fullmatch(r"[a-z0-9_]{1,48}", system_id.lower())
+    return f"{PREFIX}{system_id.lower() if is_name else make_slug(system_id)}"[:_MAX_NAME_LENGTH]
+
+
+def make_slug(system_id: str) -> str:
+    """Return ASCII letters, digits and _ of an ID, with a hash of it as suffix."""
+    slug = re.sub(r"[^a-z0-9]+", "_", fold_text(system_id)).strip("_")[:40]
+    return f"{slug}_{hashlib.sha256(system_id.encode()).hexdigest()[:8]}".strip("_")
 
 
 def format_source_toml(system: CatalogueSystem, status: StatusFile) -> str:

@@ -7,7 +7,7 @@ from feed.model import Condition, Feed
 from feed.parsing.outcome import Outcome
 
 # A station's clock may be ahead of ours; times further ahead are ignored.
-_CLOCK_SKEW = timedelta(minutes=5)
+CLOCK_SKEW = timedelta(minutes=5)
 
 
 def find_newest_report(feed: Feed, outcome: Outcome) -> datetime | None:
@@ -15,7 +15,7 @@ def find_newest_report(feed: Feed, outcome: Outcome) -> datetime | None:
     name = feed.common.last_reported
     if name is None:
         return None
-    latest = outcome.collected_at + _CLOCK_SKEW
+    latest = outcome.collected_at + CLOCK_SKEW
     times = (row[name] for row in outcome.rows)
     return max((at for at in times if at is not None and at <= latest), default=None)
 

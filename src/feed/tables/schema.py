@@ -16,13 +16,17 @@ _SPARK_TYPES = {
     "DATE": "date",
     "TIME": "string",
 }
-_QUARANTINE = (
+# The tick and the feed of a response, in the tables that feeds share.
+_RESPONSE = (
     Column(
         "collected_at",
         "TIMESTAMP",
         description="Minute of the tick (UTC), even if a redelivery requested it later",
     ),
     Column("feed", "STRING", description="Feed of the response"),
+)
+_QUARANTINE = (
+    *_RESPONSE,
     Column("object", "STRING", description="Raw object with the whole response"),
     Column(
         "record_index",
@@ -44,12 +48,7 @@ _QUARANTINE = (
     Column("occurrences", "INTEGER", description="How many records or values this row stands for"),
 )
 _EMPTY_RESPONSES = (
-    Column(
-        "collected_at",
-        "TIMESTAMP",
-        description="Minute of the tick (UTC), even if a redelivery requested it later",
-    ),
-    Column("feed", "STRING", description="Feed of the response"),
+    *_RESPONSE,
     Column("object", "STRING", description="Raw object with the response"),
 )
 _BATCH_RUNS = (

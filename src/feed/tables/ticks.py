@@ -2,11 +2,13 @@
 
 # ruff: noqa: S608 - names of tables cannot be query parameters; all come from the stack
 
+from datetime import timedelta
+
 from feed.model import Feed
+from feed.quality.freshness import CLOCK_SKEW
 
 # Values of the column `status` of the view `ticks`.
 LOADED, PARTIAL, EMPTY, UNUSABLE = "loaded", "partial", "empty", "unusable"
-CLOCK_MINUTES = 5  # how far the clock of a station may be ahead; a later report is not counted as the newest
 
 
 def select_minutes(feed: str, dataset: str) -> str:
@@ -20,14 +22,18 @@ def select_minutes(feed: str, dataset: str) -> str:
     )
 
 
+def format_newest_report_sql(feed: Feed) -> str:
+    """Return a GoogleSQL aggregate of the feed's rows: their newest report, as `find_newest_report` has it."""
+    reported = f"`{feed.common.last_reported}`" if feed.common.last_reported else "CAST(NULL AS TIMESTAMP)"
+    latest = f"TIMESTAMP_ADD(collected_at, INTERVAL {CLOCK_SKEW // timedelta(minutes=1)} MINUTE)"
+    return f"MAX(CASE WHEN {reported} <= {latest} THEN {reported} END)"
+
+
 def format_ticks_sql(feed: Feed, dataset: str) -> str:
     """Return the GoogleSQL of the view `ticks`: a row per stored response, with its counts.
 
     Nothing is stored for it: rows, quarantine and empty_responses have all of it, since records = rows + rejected.
     """
-    reported = (
-        f"CAST({f'`{feed.common.last_reported}`' if feed.common.last_reported else 'NULL'} AS TIMESTAMP)"
-    )
     name = f"CONCAT('{feed.name}/', FORMAT_TIMESTAMP('%Y%m%dT%H%M%SZ', collected_at), '.json.gz')"
     return f"""\
 WITH counts AS (
@@ -38,8 +44,7 @@ SELECT
   0 AS rejected,
   0 AS problems,
   0 AS is_unusable,
-  MAX(CASE WHEN {reported} <= TIMESTAMP_ADD(collected_at, INTERVAL {CLOCK_MINUTES} MINUTE) THEN {reported} END)
-    AS newest_last_reported
+  {format_newest_report_sql(feed)} AS newest_last_reported
 FROM `{dataset}.{feed.name}`
 GROUP BY collected_at
 UNION ALL

@@ -22,7 +22,7 @@ from spark.rebuild.statistics import (
     reconcile,
     sum_statistics_by_day,
 )
-from spark.rebuild.warehouse import Replacement, check_nothing_lost, replace_days
+from spark.rebuild.warehouse import Replacement, Schema, check_nothing_lost, replace_days
 from spark.settings import Settings
 from spark.worker import ReadHours, RunHours
 from telemetry import log
@@ -151,20 +151,28 @@ class DayBatches:
                 {},
                 minutes,
             ),
-            Replacement(
-                settings.table("quarantine"),
+            self._replace_shared(
+                "quarantine",
                 quarantine_schema(),
-                [result.quarantine_uri for result in read.results if result.quarantine_uri],
-                sum(result.quarantine_rows for result in read.results),
-                {"feed": self.feed.name},
+                [(result.quarantine_uri, result.quarantine_rows) for result in read.results],
             ),
-            Replacement(
-                settings.table("empty_responses"),
+            self._replace_shared(
+                "empty_responses",
                 empty_responses_schema(),
-                [result.empty_uri for result in read.results if result.empty_uri],
-                sum(result.empty_rows for result in read.results),
-                {"feed": self.feed.name},
+                [(result.empty_uri, result.empty_rows) for result in read.results],
             ),
+        )
+
+    def _replace_shared(
+        self, table: str, schema: Schema, files: Sequence[tuple[str | None, int]]
+    ) -> Replacement:
+        """Return the replacement of the feed's rows in a table that feeds share; `files` has URIs and row counts."""
+        return Replacement(
+            self.settings.table(table),
+            schema,
+            [uri for uri, _ in files if uri],
+            sum(rows for _, rows in files),
+            {"feed": self.feed.name},
         )
 
     def read_days(self, listed: dict[date, list[ArchiveHour]]) -> "ReadBatch":

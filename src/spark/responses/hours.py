@@ -87,8 +87,8 @@ def read_hours(
 
     def store(written: _WrittenHour) -> HourResult:
         uris = {}
-        for kind in ("rows", "quarantine", "empty"):
-            file: RowsFile = getattr(written, kind)
+        files = {"rows": written.rows, "quarantine": written.quarantine, "empty": written.empty}
+        for kind, file in files.items():
             uris[kind] = (
                 put(f"{folder}/{kind}/{written.hour.label}.parquet", file.path) if file.rows else None
             )

@@ -84,12 +84,7 @@ class Warehouse:
             client.create_table(table)
 
     def load(self, responses: dict[datetime, bytes]) -> None:
-        rows = [
-            row
-            for tick, body in responses.items()
-            for row in convert_rows_to_json(self.feed, parse_response(self.feed, body, tick))
-        ]
-        self.insert(self.feed.name, rows)
+        self.collect(self.feed, responses)
 
     def insert(self, table: str, rows: list[Row]) -> None:
         schema = self.client.get_table(f"{self.dataset}.{table}").schema
