@@ -112,37 +112,68 @@ class DeltaDecoder:
         self, known: _Baseline, body: bytes, bounds: np.ndarray[Any, Any], changed: np.ndarray[Any, Any]
     ) -> Values:
         gaps = known.gap[changed]
-        starts = (bounds[gaps] + known.lead[changed]).tolist()
-        ends = (bounds[gaps + 1] - known.tail[changed]).tolist()
-        tokens = [body[start:end] for start, end in zip(starts, ends, strict=True)]
-        records = known.record[changed].tolist()
+        starts = bounds[gaps] + known.lead[changed]
+        ends = bounds[gaps + 1] - known.tail[changed]
         stops = changed.searchsorted(known.stops).tolist()
         values = dict(known.values)
         start = 0
         for column, stop in enumerate(stops):
             if stop > start:
                 values[column] = self._update_column(
-                    column, values[column], records[start:stop], tokens[start:stop]
+                    column,
+                    values[column],
+                    known.record[changed[start:stop]],
+                    _Tokens(body, starts[start:stop], ends[start:stop]),
                 )
                 start = stop
         return values
 
     def _update_column(
-        self, column: int, values: Sequence[Any], records: list[int], tokens: list[bytes]
+        self, column: int, values: Sequence[Any], records: np.ndarray[Any, Any], tokens: "_Tokens"
     ) -> list[Any]:
         """Return a column's values with the new values of some records."""
         read = self._tokens[column].__getitem__
         # One new value for all records, such as the time of the response.
-        if len(tokens) == len(values) and tokens.count(tokens[0]) == len(tokens):
-            return [read(tokens[0])] * len(tokens)
+        if len(records) == len(values) and tokens.are_equal():
+            return [read(tokens.first())] * len(values)
         updated = list(values)
-        for record, value in zip(records, map(read, tokens), strict=True):
+        for record, value in zip(records.tolist(), map(read, tokens.list_all()), strict=True):
             updated[record] = value
         return updated
 
 
+@dataclass(frozen=True)
+class _Tokens:
+    """The JSON texts of some values of a response."""
+
+    body: bytes
+    starts: np.ndarray[Any, Any]
+    ends: np.ndarray[Any, Any]
+
+    def are_equal(self) -> bool:
+        """Return whether all texts are the same; no object is created for each one."""
+        length = self.ends[0] - self.starts[0]
+        if length > _MAX_TOKEN or (self.ends - self.starts != length).any():
+            return False
+        texts = np.frombuffer(self.body, np.uint8)[self.starts[:, None] + np.arange(length)]
+        return bool((texts == texts[0]).all())
+
+    def first(self) -> bytes:
+        """Return the first text."""
+        return self.body[self.starts[0] : self.ends[0]]
+
+    def list_all(self) -> list[bytes]:
+        """Return the texts in order."""
+        return [
+            self.body[start:end] for start, end in zip(self.starts.tolist(), self.ends.tolist(), strict=True)
+        ]
+
+
 def _find_bounds(is_comma: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return np.concatenate(([-1], np.flatnonzero(is_comma), [len(is_comma)]))
+    found = is_comma.nonzero()[0]
+    bounds = np.empty(len(found) + 2, np.int64)
+    bounds[0], bounds[1:-1], bounds[-1] = -1, found, len(is_comma)
+    return bounds
 
 
 def _find_changed_values(

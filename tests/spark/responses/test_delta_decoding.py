@@ -97,6 +97,17 @@ def test_other_changes_are_not_decoded(old: bytes, new: bytes) -> None:
     assert make_delta_decoder().decode(KNOWN.replace(old, new, 1)) is None
 
 
+@pytest.mark.parametrize(
+    "numbers", [(5, 5), (44, 44), (5, 6), (6, 5), (5, 55), (55, 5), (10**80, 10**80), (10**80, 5)]
+)
+def test_all_values_of_a_column_may_change(numbers: tuple[int, int]) -> None:
+    body = b'[{"a": 7, "b": "x"}, {"a": 8, "b": "y"}]'
+    decoder = DeltaDecoder(places, [int, bytes])
+    decoder.set_baseline(body, {0: [7, 8], 1: ["x", "y"]})
+    changed = body.replace(b"7", b"%d" % numbers[0]).replace(b"8", b"%d" % numbers[1])
+    assert decoder.decode(changed) == {0: list(numbers), 1: ["x", "y"]}
+
+
 def test_a_column_without_a_change_is_the_very_same() -> None:
     decoder = make_delta_decoder()
     first = decoder.decode(KNOWN)
