@@ -18,11 +18,11 @@ from cdk.resources.replacement import replaced_with
 from cdk.resources.warehouse import Warehouse
 from cdk.settings import Settings
 from feed import Feed, data_views
-from gbfs.views import VIEW, VIEW_DESCRIPTION, format_availability_sql
+from gbfs.views import format_views
 
 
 class Views(Construct):
-    """The dataset of the collected feed's views, and of the one over GBFS systems if there are some.
+    """The dataset of the collected feed's views, and of those over GBFS systems if there are some.
 
     `views` has them by name; `authorization` lets them read the tables.
     """
@@ -76,8 +76,7 @@ class Views(Construct):
             for view in data_views(feed, settings.dataset, settings.schedule.time_zone)
         }
         if settings.gbfs is not None:
-            sql = format_availability_sql(settings.dataset, settings.gbfs.minutes_days)
-            queries[VIEW] = (VIEW_DESCRIPTION, sql)
+            queries |= format_views(settings.dataset, settings.gbfs.minutes_days)
         self.views = {
             name: BigqueryTable(
                 self,

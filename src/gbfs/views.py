@@ -1,8 +1,8 @@
-"""The view `gbfs_availability`: the minutes of all systems under the common names.
+"""The views over all GBFS systems: their minutes under the common names, the systems, and the days with minutes.
 
-The newest days come from `station_status`, earlier ones from `station_status_changes`; the minutes are those that
-`polls` has as received or unchanged. Filters on `day` and on `feed`, the system_id, bound the cost of a query: the
-tables are partitioned by day and clustered by system_id.
+The newest days of `gbfs_availability` come from `station_status`, earlier ones from `station_status_changes`; the
+minutes are those that `polls` has as received or unchanged. Filters on `day` and on `feed`, the system_id, bound the
+cost of a query: the tables are partitioned by day and clustered by system_id.
 """
 
 # ruff: noqa: S608 - names of tables cannot be query parameters; all come from the stack
@@ -12,6 +12,8 @@ from gbfs.tables import (
     POLLS_TABLE,
     STATION_INFORMATION_TABLE,
     STATION_STATUS_TABLE,
+    SYSTEMS_TABLE,
+    VANISHED,
     format_valid_rows_sql,
 )
 
@@ -21,6 +23,60 @@ VIEW_DESCRIPTION = (
     "A row per station and minute of all GBFS systems under common names; feed is the system_id. Filter on day, and on "
     "feed, to read few partitions"
 )
+SYSTEMS_VIEW = "gbfs_systems"
+MINUTES_VIEW = "gbfs_minutes_present"
+
+
+def format_views(dataset: str, minutes_days: int) -> dict[str, tuple[str, str]]:
+    """Return the description and the GoogleSQL of each view, by its name; the arguments are as below."""
+    return {
+        VIEW: (VIEW_DESCRIPTION, format_availability_sql(dataset, minutes_days)),
+        SYSTEMS_VIEW: (
+            "A row per GBFS system that is or was collected: its names, its licence, and when it vanished; feed is the "
+            "system_id",
+            format_systems_sql(dataset),
+        ),
+        MINUTES_VIEW: (
+            "A row per GBFS system and day (UTC): the minutes with a known station_status, and those whose request "
+            "failed. Filter on day, and on feed, to read few partitions",
+            format_minutes_present_sql(dataset),
+        ),
+    }
+
+
+def format_systems_sql(dataset: str) -> str:
+    """Return the GoogleSQL of the newest state of each system; `vanished_at` is null while it is collected."""
+    return f"""\
+SELECT
+  system_id AS feed,
+  COALESCE(name[SAFE_OFFSET(0)].text, operator[SAFE_OFFSET(0)].text, system_id) AS name,
+  operator[SAFE_OFFSET(0)].text AS operator,
+  country AS country,
+  location AS location,
+  timezone AS time_zone,
+  license_id AS licence,
+  license_url AS licence_url,
+  attribution_organization_name[SAFE_OFFSET(0)].text AS attribution,
+  attribution_url AS attribution_url,
+  CASE WHEN event = '{VANISHED}' THEN valid_from END AS vanished_at
+FROM (
+  SELECT *, LEAD(valid_from) OVER (PARTITION BY system_id ORDER BY valid_from) AS valid_to
+  FROM `{dataset}.{SYSTEMS_TABLE.name}`
+)
+WHERE valid_to IS NULL"""
+
+
+def format_minutes_present_sql(dataset: str) -> str:
+    """Return the GoogleSQL of the minutes of each system and day; it reads `polls` only."""
+    return f"""\
+SELECT
+  DATE(collected_at) AS day,
+  system_id AS feed,
+  COUNT(DISTINCT CASE WHEN outcome != 'failed' THEN collected_at END) AS minutes,
+  COUNT(DISTINCT CASE WHEN outcome = 'failed' THEN collected_at END) AS failed_minutes
+FROM `{dataset}.{POLLS_TABLE.name}`
+WHERE file = 'station_status'
+GROUP BY day, feed"""
 
 
 def format_availability_sql(dataset: str, minutes_days: int, today: str = TODAY) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from cdk.access import list_findings, list_grants
 from gbfs.tables import LOADED_TABLES, TABLES
-from gbfs.views import format_availability_sql
+from gbfs.views import format_availability_sql, format_views
 from review.cost.estimate import estimate_cost
 from review.cost.price_book import load_price_book
 from review.stacks.comparison import compare_stacks
@@ -44,6 +44,12 @@ def test_the_minutes_of_all_systems_are_a_view(gbfs_stack: dict[str, Any]) -> No
     assert view["view"]["query"] == format_availability_sql("vlille-dev.vlille", 7)
     for table in ("station_status", "station_status_changes", "station_information", "polls"):
         assert f"google_bigquery_table.warehouse_{table}" in view["depends_on"]
+
+
+def test_the_systems_and_their_days_are_views_of_the_dataset(gbfs_stack: dict[str, Any]) -> None:
+    for name, (description, sql) in format_views("vlille-dev.vlille", 7).items():
+        view = one(gbfs_stack, f"google_bigquery_table.views_{name}")
+        assert (view["table_id"], view["description"], view["view"]["query"]) == (name, description, sql)
 
 
 def test_the_plan_review_counts_what_systems_cost(gbfs_stack: dict[str, Any], synthesis: Synthesis) -> None:

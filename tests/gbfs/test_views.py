@@ -15,9 +15,10 @@ from gbfs.tables import (
     POLLS_TABLE,
     STATION_INFORMATION_TABLE,
     STATION_STATUS_TABLE,
+    SYSTEMS_TABLE,
     TABLES,
 )
-from gbfs.views import format_availability_sql
+from gbfs.views import format_availability_sql, format_minutes_present_sql, format_systems_sql
 from local.data_plane.emulators import Emulators
 from tests.conftest import bigquery_client
 from tests.gbfs.samples import make_document, make_record
@@ -139,3 +140,32 @@ def test_earlier_days_come_from_changes(warehouse: Warehouse) -> None:
     warehouse.load(CHANGES_TABLE.name, rows)
     check_minutes(warehouse.query_availability("2026-05-08"))
     assert warehouse.query_availability("2026-05-07") == []
+
+
+def test_a_vanished_system_is_listed_with_its_last_names(warehouse: Warehouse) -> None:
+    known: dict[str, Any] = {
+        "system_id": "bod\u00f8/x",
+        "name": [{"text": "Bysykkel", "language": "nb"}],
+        "timezone": "Europe/Oslo",
+        "country": "NO",
+    }
+    rows: list[dict[str, Any]] = [
+        known | {"valid_from": at(0).isoformat(), "event": "appeared"},
+        known | {"valid_from": at(5).isoformat(), "event": "vanished"},
+        {"system_id": "b", "valid_from": at(0).isoformat(), "event": "appeared", "timezone": "UTC"},
+        {"system_id": "b", "valid_from": at(2).isoformat(), "event": "changed", "license_id": "CC0-1.0"},
+    ]
+    warehouse.load(SYSTEMS_TABLE.name, rows)
+    listed = [dict(row) for row in warehouse.client.query(format_systems_sql(warehouse.dataset)).result()]
+    columns = ("feed", "name", "time_zone", "country", "licence", "vanished_at")
+    found = sorted(tuple(row[column] for column in columns) for row in listed)
+    assert found == [
+        ("b", "b", None, None, "CC0-1.0", None),
+        ("bod\u00f8/x", "Bysykkel", "Europe/Oslo", "NO", None, at(5)),
+    ]
+
+
+def test_minutes_of_a_day_are_counted_from_polls(warehouse: Warehouse) -> None:
+    sql = format_minutes_present_sql(warehouse.dataset)
+    found = [tuple(row.values()) for row in warehouse.client.query(sql).result()]
+    assert found == [(MIDNIGHT.date(), "a", len(MINUTES), 1)]
