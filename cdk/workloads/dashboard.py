@@ -70,7 +70,9 @@ class Dashboard(Construct):
             "MAX_QUERY_MEBIBYTES": str(dashboard.max_query_mebibytes),
             "DAILY_GIBIBYTES": str(dashboard.daily_gibibytes),
             "CACHE_MEBIBYTES": str(dashboard.cache_mebibytes),
-        } | ({"PUBLIC": "1"} if dashboard.public else {})
+        }
+        environment |= {"PUBLIC": "1"} if dashboard.public else {}
+        environment |= {} if settings.gbfs is None else {"GBFS_SYSTEMS": "1"}
         self.service = CloudRunV2Service(
             self,
             "service",

@@ -15,7 +15,8 @@ from google.cloud import bigquery
 from werkzeug.exceptions import HTTPException
 
 from dashboard.data.cache import Cache, Document
-from dashboard.data.documents import Documents, UnknownDayError
+from dashboard.data.documents import Documents, UnknownDayError, UnknownSystemError
+from dashboard.data.source import Source
 from dashboard.page import render_page, static_version
 from dashboard.settings import Settings
 from dashboard.warehouse import BudgetError, Warehouse
@@ -48,6 +49,8 @@ def create_app(
     app = flask.Flask("dashboard", static_folder=None)
     documents = _make_documents(configured, client or cache(bigquery.Client), now)
     _add_data_routes(app, documents)
+    if configured.has_systems:
+        _add_system_routes(app, documents)
     _add_page_routes(app, documents)
 
     @app.get("/health")
@@ -88,7 +91,8 @@ def _make_documents(
     warehouse = Warehouse(
         client, now, max_query_bytes=settings.max_query_bytes, daily_bytes=settings.daily_bytes
     )
-    return Documents(settings, warehouse, Cache(settings.cache_bytes, now), now)
+    source = Source(settings.feed, settings.title, settings.licence, settings.time_zone)
+    return Documents(settings, source, warehouse, Cache(settings.cache_bytes, now), now)
 
 
 def _add_data_routes(app: flask.Flask, documents: Documents) -> None:
@@ -104,14 +108,44 @@ def _add_data_routes(app: flask.Flask, documents: Documents) -> None:
 
     @app.get("/data/<day>.bin")
     def serve_day(day: str) -> flask.Response:
-        try:
-            found = date.fromisoformat(day)
-            document = documents.get_day(found)
-        except UnknownDayError as error:
-            flask.abort(404, str(error))
-        except ValueError:
-            flask.abort(404, f"found day {day!r}, expected a date such as 2026-11-24")
-        return _make_response(document, BINARY, SETTLED if documents.is_settled(found) else REVALIDATE)
+        return _serve_day(documents, day)
+
+
+def _add_system_routes(app: flask.Flask, documents: Documents) -> None:
+    """Add the files of GBFS systems; an ID may have slashes, which a URL has as %2F."""
+    app.url_map.merge_slashes = False
+
+    @app.get("/data/systems.json")
+    def serve_systems() -> flask.Response:
+        return _make_response(documents.get_systems(), "application/json", REVALIDATE)
+
+    @app.get("/data/systems/<path:system>/<any(now, stations):name>.json")
+    def serve_system_json(system: str, name: str) -> flask.Response:
+        found = _find_system(documents, system)
+        document = found.get_newest() if name == "now" else found.get_stations()
+        return _make_response(document, "application/json", REVALIDATE)
+
+    @app.get("/data/systems/<path:system>/<day>.bin")
+    def serve_system_day(system: str, day: str) -> flask.Response:
+        return _serve_day(_find_system(documents, system), day)
+
+
+def _find_system(documents: Documents, system: str) -> Documents:
+    try:
+        return documents.of_system(system)
+    except UnknownSystemError as error:
+        flask.abort(404, str(error))
+
+
+def _serve_day(documents: Documents, day: str) -> flask.Response:
+    try:
+        found = date.fromisoformat(day)
+        document = documents.get_day(found)
+    except UnknownDayError as error:
+        flask.abort(404, str(error))
+    except ValueError:
+        flask.abort(404, f"found day {day!r}, expected a date such as 2026-11-24")
+    return _make_response(document, BINARY, SETTLED if documents.is_settled(found) else REVALIDATE)
 
 
 def _add_page_routes(app: flask.Flask, documents: Documents) -> None:

@@ -7,33 +7,59 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Queries:
-    """The SQL for one dataset of views (`project.dataset`)."""
+    """The SQL for one dataset of views (`project.dataset`), over the environment's feed or a GBFS system.
+
+    The queries of a system have more parameters: @feed, its ID, and the UTC days @first and @last, which select
+    clusters and partitions; where others have @since, @until too.
+    """
 
     views: str
+    of_system: bool = False
+
+    @property
+    def _rows(self) -> str:
+        return f"`{self.views}.gbfs_availability`" if self.of_system else f"`{self.views}.availability`"
+
+    @property
+    def _feed(self) -> str:
+        return " AND day BETWEEN @first AND @last AND feed = @feed" if self.of_system else ""
+
+    @property
+    def _since(self) -> str:
+        until = " AND collected_at < @until" if self.of_system else ""
+        return f"collected_at >= @since{until}{self._feed}"
+
+    @property
+    def systems(self) -> str:
+        """A row per GBFS system that is or was collected."""
+        return f"SELECT * FROM `{self.views}.gbfs_systems` ORDER BY country, location, name, feed"
 
     @property
     def newest(self) -> str:
         """The newest response since @since, a row per station; reads one or two daily partitions."""
         return (
             "SELECT collected_at, station_id, num_bikes_available, num_docks_available, is_operational, "
-            f"last_reported\nFROM `{self.views}.availability`\n"
-            "WHERE collected_at >= @since AND collected_at = "
-            f"(SELECT MAX(collected_at) FROM `{self.views}.availability` WHERE collected_at >= @since)"
+            f"last_reported\nFROM {self._rows}\n"
+            f"WHERE {self._since} AND collected_at = "
+            f"(SELECT MAX(collected_at) FROM {self._rows} WHERE {self._since})"
         )
 
     @property
     def stations(self) -> str:
         """Name, area, coordinates and capacity (maximum of bikes plus docks) of the stations since @since."""
+        most = "MAX(num_bikes_available + num_docks_available)"
+        capacity = f"COALESCE(MAX(capacity), {most})" if self.of_system else most
         return (
             "SELECT station_id, MAX(name) AS name, MAX(area) AS area, MAX(latitude) AS latitude, "
-            "MAX(longitude) AS longitude, MAX(num_bikes_available + num_docks_available) AS capacity\n"
-            f"FROM `{self.views}.availability`\nWHERE collected_at >= @since\nGROUP BY station_id"
+            f"MAX(longitude) AS longitude, {capacity} AS capacity\n"
+            f"FROM {self._rows}\nWHERE {self._since}\nGROUP BY station_id"
         )
 
     @property
     def days(self) -> str:
         """The number of minutes with rows of each UTC day since @first."""
-        return f"SELECT day, minutes FROM `{self.views}.minutes_present` WHERE day >= @first ORDER BY day"
+        table = "gbfs_minutes_present" if self.of_system else "minutes_present"
+        return f"SELECT day, minutes FROM `{self.views}.{table}` WHERE day >= @first{self._feed} ORDER BY day"
 
     @property
     def series(self) -> str:
@@ -42,8 +68,8 @@ class Queries:
             "SELECT station_id, STRING_AGG(CONCAT(CAST(TIMESTAMP_DIFF(collected_at, @start, MINUTE) AS STRING), ':', "
             "COALESCE(CAST(num_bikes_available AS STRING), ''), ':', "
             "COALESCE(CAST(num_docks_available AS STRING), '')), ',') AS series\n"
-            f"FROM `{self.views}.availability`\n"
-            "WHERE collected_at >= @start AND collected_at < @end\nGROUP BY station_id"
+            f"FROM {self._rows}\n"
+            f"WHERE collected_at >= @start AND collected_at < @end{self._feed}\nGROUP BY station_id"
         )
 
     @property

@@ -21,6 +21,7 @@ class Settings:
     daily_bytes: int  # per instance and UTC day
     cache_bytes: int
     public: bool = False  # whether anyone may open the page
+    has_systems: bool = False  # whether the environment collects GBFS systems
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Settings":
@@ -36,4 +37,5 @@ class Settings:
             daily_bytes=int(environ["DAILY_GIBIBYTES"]) * GIB,
             cache_bytes=int(environ["CACHE_MEBIBYTES"]) * MIB,
             public=environ.get("PUBLIC") == "1",
+            has_systems=environ.get("GBFS_SYSTEMS") == "1",
         )

@@ -1,17 +1,30 @@
 """Run queries of the views, with a limit of bytes per query and per day."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from google.api_core.exceptions import ClientError, GoogleAPICallError
 from google.cloud import bigquery
 
-PAST_SHARE = 0.1  # share of the daily bytes for past days, since any visitor can request any of them
 CANCEL_S = 2.0
 TIMEOUT_S = 25.0  # of a query, shorter than Cloud Run's timeout
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of the daily bytes for queries that any visitor can cause in any number; `name` is for messages."""
+
+    name: str
+    part: float
+
+
+PAST = Share("past days", 0.1)
+SYSTEMS = Share("GBFS systems", 0.25)  # of all systems together, so that the page of the feed keeps the rest
 Parameter = str | int | datetime | date
 Row = dict[str, Any]
 _TYPES: dict[type, str] = {str: "STRING", int: "INT64", datetime: "TIMESTAMP", date: "DATE"}
@@ -39,7 +52,8 @@ class Warehouse:
         self._client, self._now = client, now
         self._max_query_bytes, self._daily_bytes = max_query_bytes, daily_bytes
         self._day: date | None = None
-        self._queries = self._bytes = self._past_bytes = 0
+        self._queries = self._bytes = 0
+        self._share_bytes: Counter[Share] = Counter()
         self._lock = threading.Lock()
 
     def get_usage(self) -> dict[str, Any]:
@@ -59,13 +73,15 @@ class Warehouse:
         sql: str,
         parameters: Mapping[str, Parameter] | None = None,
         *,
-        is_past: bool = False,
+        share: Share | None = None,
     ) -> list[Row]:
-        """Run a query and return its rows; `purpose` becomes a label, `is_past` is for past days.
+        """Run a query and return its rows; `purpose` becomes a label.
+
+        A query with a `share` may use no more than that part of the daily bytes.
 
         Raises BudgetError if the daily bytes are used up, and the client's errors.
         """
-        self._check_allowance(is_past=is_past)
+        self._check_allowance(share=share)
         config = bigquery.QueryJobConfig(
             maximum_bytes_billed=self._max_query_bytes,
             labels={"app": "vlille", "workload": "dashboard", "purpose": purpose},
@@ -85,10 +101,10 @@ class Warehouse:
             billed = 0 if job is None else _cancel_job(job, self._max_query_bytes)
             raise
         finally:
-            self._add_usage(billed, is_past=is_past)
+            self._add_usage(billed, share=share)
         return rows
 
-    def _check_allowance(self, *, is_past: bool) -> None:
+    def _check_allowance(self, *, share: Share | None) -> None:
         with self._lock:
             self._start_new_day()
             if self._bytes >= self._daily_bytes:
@@ -96,23 +112,26 @@ class Warehouse:
                     f"the queries of {self._day} were billed for {self._bytes:,} bytes, the limit of "
                     "dashboard.daily_gibibytes; queries resume after midnight UTC"
                 )
-            if is_past and self._past_bytes >= self._daily_bytes * PAST_SHARE:
+            if share is not None and self._share_bytes[share] >= self._daily_bytes * share.part:
                 raise BudgetError(
-                    f"queries of past days were billed for {self._past_bytes:,} bytes on {self._day}, "
-                    f"{PAST_SHARE:.0%} of dashboard.daily_gibibytes; other past days are available after midnight UTC"
+                    f"queries of {share.name} were billed for {self._share_bytes[share]:,} bytes on {self._day}, "
+                    f"{share.part:.0%} of dashboard.daily_gibibytes; other {share.name} are available after "
+                    "midnight UTC"
                 )
 
-    def _add_usage(self, billed: int, *, is_past: bool) -> None:
+    def _add_usage(self, billed: int, *, share: Share | None) -> None:
         with self._lock:
             self._start_new_day()
             self._queries += 1
             self._bytes += billed
-            self._past_bytes += billed if is_past else 0
+            if share is not None:
+                self._share_bytes[share] += billed
 
     def _start_new_day(self) -> None:
         if (today := self._now().date()) != self._day:
             self._day = today
-            self._queries = self._bytes = self._past_bytes = 0
+            self._queries = self._bytes = 0
+            self._share_bytes.clear()
 
 
 def _cancel_job(job: Any, most: int) -> int:

@@ -52,6 +52,13 @@ def test_the_systems_and_their_days_are_views_of_the_dataset(gbfs_stack: dict[st
         assert (view["table_id"], view["description"], view["view"]["query"]) == (name, description, sql)
 
 
+def test_the_dashboard_serves_the_systems(gbfs_stack: dict[str, Any], synthesis: Synthesis) -> None:
+    for stack, expected in ((gbfs_stack, True), (synthesis.stacks["dev"], False)):
+        assert (
+            "GBFS_SYSTEMS" in json.dumps(one(stack, "google_cloud_run_v2_service.dashboard_service"))
+        ) is expected
+
+
 def test_the_plan_review_counts_what_systems_cost(gbfs_stack: dict[str, Any], synthesis: Synthesis) -> None:
     before, after = (json.dumps(each).encode() for each in (synthesis.stacks["dev"], gbfs_stack))
     cost = estimate_cost(create_context(compare_stacks(before, after)), load_price_book())

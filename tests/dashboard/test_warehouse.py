@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from google.api_core.exceptions import BadRequest, InternalServerError
 
-from dashboard.warehouse import PAST_SHARE, BudgetError, Warehouse
+from dashboard.warehouse import PAST, BudgetError, Warehouse
 from tests.dashboard.conftest import FakeClock, FakeJob
 
 pytestmark = pytest.mark.unit
@@ -75,15 +75,15 @@ def test_past_days_use_no_more_than_their_share_of_the_daily_bytes(
     make_warehouse: Callable[..., Warehouse], clock: FakeClock
 ) -> None:
     warehouse = make_warehouse(*(FakeJob([], 5 * MIB) for _ in range(20)))
-    for _ in range(round(100 * PAST_SHARE / 5)):
-        warehouse.query("day", "SELECT 1", is_past=True)
+    for _ in range(round(100 * PAST.part / 5)):
+        warehouse.query("day", "SELECT 1", share=PAST)
     with pytest.raises(
         BudgetError, match="queries of past days were billed for 10,485,760 bytes on 2026-11-24, 10% of "
     ):
-        warehouse.query("day", "SELECT 1", is_past=True)
+        warehouse.query("day", "SELECT 1", share=PAST)
     assert warehouse.query("now", "SELECT 1") == []
     clock.time += timedelta(days=1)
-    assert warehouse.query("day", "SELECT 1", is_past=True) == []
+    assert warehouse.query("day", "SELECT 1", share=PAST) == []
 
 
 def test_no_query_runs_once_the_daily_bytes_are_used_up(

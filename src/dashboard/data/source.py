@@ -1,0 +1,89 @@
+"""What the documents are made from: the environment's feed, or one of its GBFS systems. Pure."""
+
+import gzip
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+Row = Mapping[str, Any]
+# The values of each system in systems.json, beside its time zone.
+COLUMNS = (
+    "feed",
+    "name",
+    "operator",
+    "country",
+    "location",
+    "licence",
+    "licence_url",
+    "attribution",
+    "attribution_url",
+    "vanished_at",
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A feed: its name or, of a GBFS system, its ID. `ended_at` is when a system was no longer collected."""
+
+    feed: str
+    title: str
+    licence: str
+    time_zone: ZoneInfo
+    is_system: bool = False
+    ended_at: datetime | None = None
+
+    @property
+    def prefix(self) -> str:
+        """Beginning of the names of its documents in the cache; no two sources have the same names."""
+        return f"system {self.feed!r} " if self.is_system else ""
+
+    def limit_time(self, now: datetime) -> datetime:
+        """Return the time up to which it has rows: now, or when it ended."""
+        return now if self.ended_at is None else min(now, self.ended_at)
+
+    def select_feed(self, first: date, last: date) -> dict[str, str | date]:
+        """Return the parameters that every query of a system has; `first` and `last` are UTC days."""
+        return {"feed": self.feed, "first": first, "last": last} if self.is_system else {}
+
+
+def encode_systems(rows: Iterable[Row], fallback: ZoneInfo) -> bytes:
+    """Return systems.json; a system without a known time zone has `fallback`."""
+    systems = []
+    for row in rows:
+        ended = row["vanished_at"]
+        values = {name: row[name] for name in COLUMNS}
+        values["vanished_at"] = (
+            None if ended is None else ended.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        )
+        systems.append(values | {"time_zone": find_zone(row["time_zone"], fallback).key})
+    return json.dumps({"systems": systems}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@lru_cache(maxsize=1)
+def decode_systems(body: bytes) -> dict[str, Source]:
+    """Return the systems by ID from systems.json, compressed as it is served."""
+    return {each["feed"]: _read_system(each) for each in json.loads(gzip.decompress(body))["systems"]}
+
+
+def _read_system(values: Row) -> Source:
+    ended = values["vanished_at"]
+    return Source(
+        values["feed"],
+        values["name"],
+        values["licence"] or values["licence_url"] or "",
+        ZoneInfo(values["time_zone"]),
+        is_system=True,
+        ended_at=None if ended is None else datetime.fromisoformat(ended),
+    )
+
+
+def find_zone(name: str | None, fallback: ZoneInfo) -> ZoneInfo:
+    """Return a time zone by the name that a system publishes, which may be none."""
+    try:
+        return ZoneInfo(name) if name else fallback
+    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        return fallback
