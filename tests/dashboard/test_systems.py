@@ -103,6 +103,18 @@ def test_a_vanished_system_has_its_last_stations(with_systems: flask.Flask, clie
     }
 
 
+def test_stations_are_those_of_three_days_where_the_last_day_has_none(
+    with_systems: flask.Flask, client: FakeClient
+) -> None:
+    client.rows["stations"] = []
+    found = with_systems.test_client().get("/data/systems/Paris/stations.json")
+    assert (found.status_code, found.json["stations"]) == (200, [])  # type: ignore[index]
+    assert client.purposes == ["systems", "stations", "stations", "days"]
+    now = NOON + timedelta(seconds=20)
+    since = [read_parameters(client, index)["since"] for index in (1, 2)]
+    assert since == [now - timedelta(days=1), now - timedelta(days=3)]
+
+
 def test_systems_leave_the_rest_of_the_daily_bytes_to_the_feed(
     with_systems: flask.Flask, client: FakeClient, clock: FakeClock
 ) -> None:

@@ -165,9 +165,10 @@ class Documents:
         )
 
     def _build_stations(self) -> bytes:
-        rows = self._query(
-            "stations", self.queries.stations, self._since(DAY if self.source.is_system else 3 * DAY)
-        )
+        rows: list[Row] = []
+        # A day of a system is cheaper, and has its stations unless it failed for that long.
+        for back in (DAY, 3 * DAY) if self.source.is_system else (3 * DAY,):
+            rows = rows or self._query("stations", self.queries.stations, self._since(back))
         rows = sorted((row for row in rows if row["station_id"]), key=lambda row: str(row["station_id"]))
         last = self.source.limit_time(self.now()).date()
         first = last - timedelta(days=LISTED_DAYS)
