@@ -159,7 +159,10 @@ def _add_page_routes(app: flask.Flask, documents: Documents) -> None:
         except Exception as error:  # noqa: BLE001 - the page is served without data
             log(logging.ERROR, f"the page is served without data: {error}", exc_info=True)
             data = [{}, {}]
-        content = render_page(STATIC, *data, now=documents.now(), zone=documents.settings.time_zone)
+        settings = documents.settings
+        content = render_page(
+            STATIC, *data, now=documents.now(), zone=settings.time_zone, has_systems=settings.has_systems
+        )
         response = flask.Response(content, mimetype="text/html")
         response.headers["Cache-Control"] = REVALIDATE
         return response

@@ -15,6 +15,11 @@ from zoneinfo import ZoneInfo
 ASSETS = ("page.js", "page.css")
 # Since a station's last report, as in the view silent_stations and in page.js.
 SILENT_AFTER = timedelta(hours=1)
+# For the script, which fills it: the table of a page without a script is the feed's.
+PICKER = (
+    '\n  <label class="js"><span class="hidden" data-t="system">Bike-share system</span> '
+    '<select id="system"></select></label>'
+)
 
 
 @cache
@@ -31,16 +36,18 @@ def render_page(
     now: datetime,
     zone: ZoneInfo,
     embedded: Mapping[str, bytes] | None = None,
+    has_systems: bool = False,
 ) -> str:
     """Render the page from the content of stations.json and now.json; both may be empty.
 
     With `embedded` (gzip-compressed files by name) the page needs no server: it reads its data from itself, and its
-    script and style sheet from its own folder.
+    script and style sheet from its own folder. With `has_systems` the script lists the systems of systems.json.
     """
     assets = "" if embedded is not None else f"static/{static_version(folder)}/"
     return Template((folder / "page.html").read_text("utf-8")).substitute(
         assets=assets,
         title=html.escape(str(stations.get("title") or "Bike share")),
+        picker=PICKER if has_systems else "",
         licence=html.escape(str(stations.get("licence") or "")),
         notice=html.escape(_format_notice(newest, now, zone)),
         rows="\n".join(_format_rows(stations, newest)),

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,6 +12,7 @@ from werkzeug.serving import make_server
 
 from dashboard.app import create_app
 from dashboard.data.day_file import LocalDay
+from dashboard.data.source import COLUMNS
 from dashboard.settings import Settings
 from local.feeds.generated_day import Station, make_stations
 from tests.dashboard.conftest import FakeJob
@@ -46,6 +47,9 @@ class FakeBigQuery:
     silent: Station | None = None  # a station that stopped reporting
     frozen_since: datetime | None = None  # since when all stations have the same values
     purposes: list[str] = field(default_factory=list)
+    systems: dict[str, "FakeBigQuery"] = field(default_factory=dict)  # GBFS systems by ID
+    about: dict[str, Any] = field(default_factory=dict)  # values of a system's row in gbfs_systems
+    interval: int = 1  # minutes between responses of a system
     made: dict[tuple[int, int], int] = field(default_factory=dict, repr=False)  # by station and step
 
     def values(self, station: Station, minute: datetime) -> tuple[int, int] | None:
@@ -57,7 +61,8 @@ class FakeBigQuery:
         local = minute.astimezone(ZONE)
         is_past = (self.now.astimezone(ZONE).date() - local.date()).days > 1
         return (
-            local.hour * 60 + local.minute not in MISSING_MINUTES
+            not local.minute % self.interval
+            and local.hour * 60 + local.minute not in MISSING_MINUTES
             and minute <= self.now
             and not (is_past and local.minute % MINUTES_BETWEEN_PAST_RESPONSES)
         )
@@ -76,10 +81,22 @@ class FakeBigQuery:
         purpose = "rebuilds" if "rebuilds" in sql else job_config.labels["purpose"]
         self.purposes.append(purpose)
         values = {each.name: each.value for each in job_config.query_parameters}
-        return FakeJob(getattr(self, f"_{purpose}")(**values))
+        source = self
+        if "feed" in values:
+            source = self.systems[values.pop("feed")]
+            assert "gbfs_" in sql
+            expected = {"now": {"since"}, "stations": {"since"}, "days": {"first"}, "day": {"start", "end"}}[
+                purpose
+            ]
+            values = {name: value for name, value in values.items() if name in expected}
+        return FakeJob(getattr(source, f"_{purpose}")(**values))
+
+    def _systems(self) -> list[dict[str, Any]]:
+        return [dict.fromkeys(COLUMNS) | {"feed": feed} | each.about for feed, each in self.systems.items()]
 
     def _now(self, since: datetime) -> list[dict[str, Any]]:
         newest = self.now.replace(second=0, microsecond=0)
+        newest -= timedelta(minutes=newest.minute % self.interval)
         assert newest >= since
         rows = []
         for each in self.stations:
@@ -161,7 +178,8 @@ def find_last_evening() -> datetime:
 @contextmanager
 def serve_dashboard(warehouse: FakeBigQuery) -> Iterator[str]:
     """Serve the dashboard over a warehouse and yield its address."""
-    app = create_app(SETTINGS, lambda: warehouse, lambda: warehouse.now)  # type: ignore[arg-type, return-value]
+    settings = replace(SETTINGS, has_systems=bool(warehouse.systems))
+    app = create_app(settings, lambda: warehouse, lambda: warehouse.now)  # type: ignore[arg-type, return-value]
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     thread.start()

@@ -138,6 +138,15 @@ def test_the_page_is_useful_without_a_script(app: flask.Flask) -> None:
     assert "default-src 'none'" in found.headers["Content-Security-Policy"]
 
 
+@pytest.mark.parametrize("has_systems", [False, True])
+def test_only_an_environment_with_systems_has_their_list(
+    client: FakeClient, clock: FakeClock, *, has_systems: bool
+) -> None:
+    settings = replace(SETTINGS, has_systems=has_systems)
+    page = create_app(settings, lambda: client, clock).test_client().get("/").text  # type: ignore[arg-type, return-value]
+    assert ('<select id="system">' in page) is has_systems
+
+
 def test_the_page_says_that_there_is_no_data(app: flask.Flask, client: FakeClient) -> None:
     client.error = ServiceUnavailable("down")  # type: ignore[no-untyped-call]
     found = app.test_client().get("/")

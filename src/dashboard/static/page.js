@@ -3,7 +3,7 @@
 (() => {
   const WORDS = {
     en: {
-      skip: "Skip to the table", theme: "Switch between light and dark", map: "Map", before: "Previous day", after: "Next day",
+      system: "Bike-share system", skip: "Skip to the table", theme: "Switch between light and dark", map: "Map", before: "Previous day", after: "Next day",
       day: "Day", speed: "Speed", now: "Now", minute: "Time of day", plan: "Plan ahead", need: "I need", bike: "a bike",
       dock: "a dock", at: "at", on: "on", showOdds: "Show the odds on the map", stations: "Stations", search: "Search",
       csv: "Download CSV", sql: "Copy as SQL", name: "Name", area: "Area", bikes: "Bikes", docks: "Docks", state: "State",
@@ -23,7 +23,7 @@
       outOfService: "out of service", silent: "silent for an hour", seen: "over", around: "within 5 minutes of", close: "Close", empties: "empty", fulls: "full", failed: "The data could not be loaded.",
     },
     fr: {
-      skip: "Aller au tableau", theme: "Clair ou sombre", map: "Carte", before: "Jour précédent", after: "Jour suivant", day: "Jour",
+      system: "Réseau de vélos", skip: "Aller au tableau", theme: "Clair ou sombre", map: "Carte", before: "Jour précédent", after: "Jour suivant", day: "Jour",
       speed: "Vitesse", now: "Maintenant", minute: "Heure", plan: "Prévoir", need: "Il me faut", bike: "un vélo", dock: "une place",
       at: "à", on: "le", showOdds: "Montrer les chances sur la carte", stations: "Stations", search: "Chercher", csv: "Télécharger en CSV",
       sql: "Copier en SQL", name: "Nom", area: "Commune", bikes: "Vélos", docks: "Places", state: "État",
@@ -47,25 +47,29 @@
   const $ = (id) => document.getElementById(id);
   const t = (key) => WORDS[state.lang][key] || key;
   const state = { lang: "en", day: null, minute: 0, station: null, live: true, playing: false, odds: false, theme: null };
-  const data = { info: null, now: null, days: new Map(), week: null, past: new Map(), status: null, stale: new Set() };  // stale: files served from the cache because BigQuery did not respond
+  // The files of a GBFS system by its ID, or of the environment's feed (""). stale: served from the cache because BigQuery did not respond.
+  const emptyData = (system) => ({ system, path: system && `systems/${encodeURIComponent(system)}/`, info: null, now: null, days: new Map(), week: null, past: new Map(), status: null, stale: new Set(), failed: "" });
+  // Replaced as a whole for another system, so that a file which arrives late is never drawn as that system's.
+  let data = emptyData(""), systems = new Map();
   let stations = [], byId = new Map(), day = null, shown = [];
 
   // --- files -------------------------------------------------------------------------------------
 
   const embedded = $("embedded") ? JSON.parse($("embedded").textContent) : null;
 
-  async function load(name) {
+  async function load(file, own = data) {
+    const name = own.path + file;
     if (!embedded) {
       const response = await fetch("data/" + name, { headers: { Accept: "*/*" } });
-      if (!response.ok) throw new Error(name + ": " + response.status);
-      data.stale[response.headers.has("Warning") ? "add" : "delete"](name);
+      if (!response.ok) throw new Error([name + ": " + response.status, (await response.json().catch(() => ({}))).detail].filter(Boolean).join(", "));
+      own.stale[response.headers.has("Warning") ? "add" : "delete"](file);
       return response.arrayBuffer();
     }
     if (!embedded[name]) throw new Error(name + ": not in this copy");
     const bytes = Uint8Array.from(atob(embedded[name]), (c) => c.charCodeAt(0));
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
   }
-  const loadJson = async (name) => JSON.parse(new TextDecoder().decode(await load(name)));
+  const loadJson = async (name, own) => JSON.parse(new TextDecoder().decode(await load(name, own)));
 
   function unpack(buffer) {
     const length = new DataView(buffer).getUint32(4, true);
@@ -74,33 +78,51 @@
   }
 
   async function loadDay(name) {
-    if (data.days.has(name) && name !== today()) return data.days.get(name);
+    const own = data;
+    if (own.days.has(name) && name !== today()) return own.days.get(name);
     const found = await readDay(name);
+    if (own !== data) return null;
     addNow(found);
+    if (own.system) carry(found);
     measure(found);
-    data.days.set(name, found);
+    own.days.set(name, found);
     return found;
   }
   async function readDay(name) {
     const [header, bytes] = unpack(await load(name + ".bin"));
     const size = header.stations.length * header.minutes;
     return { name, start: header.start, minutes: header.minutes, index: new Map(header.stations.map((id, n) => [id, n])),
-      bikes: bytes.subarray(0, size), docks: bytes.subarray(size), ranked: {} };
+      bikes: bytes.subarray(0, size), docks: bytes.subarray(size), ranked: {}, source: null };
+  }
+  // A system is requested as often as its ttl says. The values of a response hold until the next one, if that comes after the day's usual interval.
+  function carry(found) {
+    const { minutes, bikes, docks } = found, rows = [...found.index.values()], counts = new Map();
+    const present = [...Array(minutes).keys()].filter((m) => rows.some((row) => bikes[row * minutes + m] !== UNKNOWN));
+    present.forEach((m, n) => { const gap = m - present[n - 1]; if (n) counts.set(gap, (counts.get(gap) || 0) + 1); });
+    const usual = [...counts].reduce((best, each) => (each[1] > best[1] ? each : best), [1, 0])[0];
+    found.source = new Int16Array(minutes).map((_, m) => m);
+    present.forEach((from, n) => {
+      for (let m = from + 1; m < present[n + 1] && present[n + 1] - from <= usual; m++) {
+        found.source[m] = from;
+        for (const row of rows) { const at = row * minutes; bikes[at + m] = bikes[at + from]; docks[at + m] = docks[at + from]; }
+      }
+    });
   }
 
   // The same weekday of the past weeks, for the odds: loaded once, on demand.
   function pastDays(weekday) {
     if (!data.past.has(weekday)) {
       const found = { ready: false, days: [] };
-      data.past.set(weekday, found);
+      const own = data;
+      own.past.set(weekday, found);
       const back = (new Date(today() + "T12:00:00Z").getUTCDay() + 6 - weekday + 7) % 7 || 7;
       const names = Array.from({ length: PAST_WEEKS }, (_, n) => shift(today(), -back - 7 * n)).filter(isKnown);
-      const read = async (name) => data.days.get(name) || readDay(name).catch(() => null);
-      Promise.all(names.map(read)).then((days) => { found.days = days.filter(Boolean); found.ready = true; draw(); });
+      const read = async (name) => own.days.get(name) || readDay(name).catch(() => null);
+      Promise.all(names.map(read)).then((days) => { found.days = days.filter(Boolean); found.ready = true; if (own === data) draw(); });
     }
     return data.past.get(weekday);
   }
-  const isKnown = (name) => (embedded ? name + ".bin" in embedded : data.info.days.some(([utc]) => utc === name || utc === shift(name, -1)));
+  const isKnown = (name) => (embedded ? data.path + name + ".bin" in embedded : data.info.days.some(([utc]) => utc === name || utc === shift(name, -1)));
 
   // The day's file may not contain the minute of the newest response yet.
   function addNow(found) {
@@ -138,7 +160,7 @@
   // --- time --------------------------------------------------------------------------------------
 
   // Creating a formatter takes longer than drawing a frame: each is created once.
-  const formatters = {};
+  let formatters = {};
   const formatter = (locale, options) => (formatters[locale] ||= new Intl.DateTimeFormat(locale, { timeZone: data.info.time_zone, ...options }));
   const dayOf = (ms) => formatter("sv-SE", { dateStyle: "short" }).format(ms);
   const clockOf = (ms) => formatter("en-GB", { hour: "2-digit", minute: "2-digit" }).format(ms);
@@ -378,12 +400,16 @@
 
   function drawAge() {
     const box = $("age"), at = data.now && data.now.collected_at ? Date.parse(data.now.collected_at) : null;
-    if (!at) return;
+    if (!at) {
+      if (data.system) box.textContent = t("noData");
+      $("alert").textContent = data.failed; $("alert").hidden = !data.failed;
+      return;
+    }
     const minutes = Math.max(0, Math.floor((Date.now() - at) / 6e4));
     const ago = minutes < 120 ? `${minutes} ${t("minAgo")}` : minutes < 2880 ? `${Math.floor(minutes / 60)} ${t("hAgo")}` : `${Math.floor(minutes / 1440)} ${t("dAgo")}`;
     box.textContent = `${t("lastData")} ${dayOf(at)} ${clockOf(at)} · ${ago}`;
     box.classList.toggle("old", minutes > OLD_MINUTES);
-    const alert = data.stale.size ? t("stale") : minutes > 60 ? `${t("oldData")} ${dayOf(at)} ${clockOf(at)}.` : "";
+    const alert = data.failed ? data.failed : data.stale.size ? t("stale") : minutes > 60 ? `${t("oldData")} ${dayOf(at)} ${clockOf(at)}.` : "";
     $("alert").textContent = alert; $("alert").hidden = !alert;
   }
 
@@ -488,7 +514,7 @@
 
   function drawOdds(station, box) {
     const need = $("need").value, odds = oddsAt(station, need), line = tag("p", null, box, { class: "odds" });
-    if (!odds) { line.textContent = pastDays(+$("weekday").value).ready && data.week ? t("noWeek") : ""; line.className = "soft"; return; }
+    if (!odds) { line.textContent = pastDays(+$("weekday").value).ready && (data.week || data.system) ? t("noWeek") : ""; line.className = "soft"; return; }
     tag("b", `${odds[0]} %`, line);
     const at = $("at").value, hour = at.slice(0, 2), time = odds[2] ? `${t("around")} ${at}` : `${hour}:00–${hour}:59`;
     line.append(` ${t(need === "bike" ? "chanceBike" : "chanceDock")}, ${$("weekday").selectedOptions[0].textContent} ${time}, ${t("seen")} ${odds[1]} ${t("days")}`);
@@ -546,7 +572,7 @@
   function drawSource() {
     const at = new Date(msAt(state.minute)).toISOString(), stamp = at.slice(0, 16).replace(/[-:]/g, "") + "00Z";
     const object = `feed=${data.info.feed}/date=${at.slice(0, 10)}/hour=${at.slice(11, 13)}/${stamp}.json.gz`;
-    let text = day.total[state.minute] < 0 ? "" : `${t("raw")}: ${object}. `;
+    let text = data.system || day.total[state.minute] < 0 ? "" : `${t("raw")}: ${object}. `;
     if (data.status) {
       const records = data.status.quarantine.reduce((sum, each) => sum + each.records, 0), run = data.status.rebuilds[0];
       text += `${format(records)} ${t("quarantined")}${records ? " (" + [...new Set(data.status.quarantine.map((each) => each.reason))].join(", ") + ")" : ""}. `;
@@ -559,6 +585,7 @@
 
   function keep() {
     const parts = new URLSearchParams();
+    if (data.system) parts.set("system", data.system);
     if (!state.live) { parts.set("day", day.name); parts.set("t", String(state.minute)); }
     if (state.station) parts.set("station", state.station);
     if (state.odds) parts.set("odds", [$("need").value, $("at").value, $("weekday").value].join(","));
@@ -572,9 +599,10 @@
     theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
   };
   async function restore() {
-    const parts = new URLSearchParams(location.hash.slice(1));
+    const parts = new URLSearchParams(location.hash.slice(1)), system = ($("system") && parts.get("system")) || "", isOther = !data.info || system !== data.system;
     state.lang = WORDS[parts.get("lang")] ? parts.get("lang") : defaults.lang;
     state.theme = ["light", "dark"].includes(parts.get("theme")) ? parts.get("theme") : defaults.theme;
+    if (isOther && !(await open(system))) return;
     state.station = byId.has(parts.get("station")) ? parts.get("station") : null;
     const odds = (parts.get("odds") || "").split(",");
     state.odds = odds.length === 3 && /^\d\d:\d\d$/.test(odds[1]) && /^[0-6]$/.test(odds[2]);
@@ -584,6 +612,7 @@
     const name = parts.get("day");
     state.live = !/^\d{4}-\d\d-\d\d$/.test(name || "");
     await show(state.live ? today() : name, state.live ? null : +parts.get("t") || 0);
+    if (isOther && day) drawMap();
     if (state.odds || state.station) needWeek();
   }
 
@@ -599,13 +628,18 @@
     $("map").setAttribute("aria-label", t("map"));
     $("figures").replaceChildren();
     setPlaying(state.playing);
-    drawLegend(); drawAge();
+    drawLegend();
+    if (data.info) drawAge();
   }
 
   async function show(name, minute) {
+    const own = data;
     try {
-      day = await loadDay(name);
+      const found = await loadDay(name);
+      if (own !== data) return;
+      day = found;
     } catch (error) {
+      if (own !== data) return;
       $("alert").textContent = `${t("failed")} (${error.message})`; $("alert").hidden = false;
       if (!day) return;
     }
@@ -627,14 +661,15 @@
   }
 
   async function needWeek() {
-    if (data.week || data.weekAsked) return;
-    data.weekAsked = true;
+    const own = data;
+    if (own.system || own.week || own.weekAsked) return; // systems have no such file
+    own.weekAsked = true;
     try {
       const [header, bytes] = unpack(await load("week.bin")), size = header.stations.length * HOURS;
-      data.week = { index: new Map(header.stations.map((id, n) => [id, n])) };
-      header.planes.forEach((plane, n) => { data.week[plane] = bytes.subarray(n * size, (n + 1) * size); });
-      draw();
-    } catch { data.weekAsked = false; }
+      own.week = { index: new Map(header.stations.map((id, n) => [id, n])) };
+      header.planes.forEach((plane, n) => { own.week[plane] = bytes.subarray(n * size, (n + 1) * size); });
+      if (own === data) draw();
+    } catch { own.weekAsked = false; }
   }
 
   // --- playing -----------------------------------------------------------------------------------
@@ -668,19 +703,22 @@
 
   // --- export ------------------------------------------------------------------------------------
 
+  // The time of the response whose values are shown.
+  const tick = () => new Date(msAt(day.source ? day.source[state.minute] : state.minute)).toISOString().slice(0, 19) + "Z";
   function download() {
-    const at = new Date(msAt(state.minute)).toISOString().slice(0, 19) + "Z";
+    const at = tick();
     // A spreadsheet would evaluate a name that begins like a formula.
     const quote = (text) => `"${String(text).replace(/^[=+\-@]/, "'$&").replace(/"/g, '""')}"`;
     const lines = shown.map((row) => [at, quote(row.station.id), quote(row.name), quote(row.area), row.bikes < 0 ? "" : row.bikes, row.docks < 0 ? "" : row.docks].join(","));
     const blob = new Blob([["collected_at,station_id,name,area,num_bikes_available,num_docks_available", ...lines].join("\n") + "\n"], { type: "text/csv" });
-    const link = tag("a", null, null, { href: URL.createObjectURL(blob), download: `${data.info.feed}_${at.replace(/[-:]/g, "")}.csv` });
+    const link = tag("a", null, null, { href: URL.createObjectURL(blob), download: `${data.info.feed.replace(/[^\p{L}\p{N}_-]+/gu, "_")}_${at.replace(/[-:]/g, "")}.csv` });
     link.click();
     URL.revokeObjectURL(link.href);
   }
   function asSql() {
-    const at = new Date(msAt(state.minute)).toISOString().slice(0, 19) + "Z", only = state.station ? `\n  AND station_id = '${state.station.replace(/[\\']/g, "\\$&")}'` : "";
-    return `SELECT station_id, name, area, num_bikes_available, num_docks_available\nFROM \`${data.info.views}.availability\`\nWHERE collected_at = TIMESTAMP '${at}'${only}\nORDER BY name`;
+    const at = tick(), quote = (text) => `'${text.replace(/[\\']/g, "\\$&")}'`, only = state.station ? `\n  AND station_id = ${quote(state.station)}` : "";
+    const [view, where] = data.system ? ["gbfs_availability", `day = DATE '${at.slice(0, 10)}' AND feed = ${quote(data.system)} AND `] : ["availability", ""];
+    return `SELECT station_id, name, area, num_bikes_available, num_docks_available\nFROM \`${data.info.views}.${view}\`\nWHERE ${where}collected_at = TIMESTAMP '${at}'${only}\nORDER BY name`;
   }
   async function copySql() {
     try { await navigator.clipboard.writeText(asSql()); $("said").textContent = t("copied"); }
@@ -778,7 +816,7 @@
     tip.style.left = Math.max(half, Math.min(wide - half, station.x)) + "px"; tip.style.top = Math.max(34, station.y) + "px";
   }
 
-  // --- start -------------------------------------------------------------------------------------
+  // --- the newest response -----------------------------------------------------------------------
 
   function takeNow(found) {
     data.now = found;
@@ -789,36 +827,102 @@
     drawAge();
   }
   async function renew() {
+    const own = data;
     try {
-      const before = data.now.collected_at;
-      takeNow(await loadJson("now.json"));
+      const before = own.now.collected_at, found = await loadJson("now.json");
+      if (own !== data) return;
+      takeNow(found);
       if (state.live && data.now.collected_at !== before && !state.playing) {
         data.days.delete(today());
         await show(today(), null);
       }
-    } catch { data.stale.add("now.json"); }
+    } catch { own.stale.add("now.json"); }
     drawAge();
   }
 
+  // --- GBFS systems ------------------------------------------------------------------------------
+
+  let opening = null;
+  // Load a system, or the feed. False if that fails, or if another one was chosen meanwhile; what is shown stays.
+  async function open(system) {
+    const own = opening = emptyData(system);
+    try {
+      [own.info, own.now] = await Promise.all([loadJson("stations.json", own), loadJson("now.json", own)]);
+    } catch (error) {
+      if (opening !== own) return false;
+      const isFirst = !data.info;
+      if (isFirst && (!system || !(await open("")))) return fail(error);
+      fail(error);
+      return isFirst; // the feed is shown instead
+    }
+    if (opening !== own) return false;
+    setPlaying(false);
+    data = own; day = null; shown = []; formatters = {};
+    Object.assign(view, { zoom: 1, x: 0.5, y: 0.5 });
+    stations = own.info.stations.map(([id, name, area, lat, lon, capacity]) => ({ id, name: name || id, area, folded: fold(area), lat, lon, capacity: capacity || 0 }));
+    byId = new Map(stations.map((station) => [station.id, station]));
+    $("search").value = "";
+    takeNow(own.now);
+    nameSystem();
+    if (!system) loadJson("status.json", own).then((found) => { own.status = found; if (own === data && day) drawSource(); }, () => {});
+    return true;
+  }
+  function fail(error) {
+    data.failed = `${t("failed")} (${error.message})`;
+    if (data.info) drawAge();
+    $("alert").textContent = data.failed; $("alert").hidden = false;
+    if ($("system")) $("system").value = data.system;
+    return false;
+  }
+  function nameSystem() {
+    if (!$("system")) return;
+    const about = systems.get(data.system), licence = $("licence");
+    document.title = document.querySelector("h1").textContent = data.info.title;
+    $("system").value = data.system;
+    licence.replaceChildren();
+    for (const [text, url] of about ? [[about.licence || about.licence_url, about.licence_url], [about.attribution, about.attribution_url]] : [[data.info.licence]]) {
+      if (!text) continue;
+      if (licence.childNodes.length) licence.append(" · ");
+      // A system publishes any text as a URL.
+      licence.append(/^https?:\/\//.test(url || "") ? tag("a", text, null, { href: url, rel: "noreferrer" }) : text);
+    }
+  }
+  async function listSystems(feedTitle) {
+    const found = (await loadJson("systems.json", emptyData(""))).systems, groups = new Map();
+    systems = new Map(found.map((each) => [each.feed, each]));
+    $("system").replaceChildren(new Option(feedTitle, ""));
+    for (const each of found) {
+      const country = each.country || "–";
+      if (!groups.has(country)) groups.set(country, tag("optgroup", null, $("system"), { label: country }));
+      groups.get(country).append(new Option(each.location ? `${each.name} (${each.location})` : each.name, each.feed));
+    }
+    nameSystem();
+  }
+  // With the keyboard, each step through the list is a change: only the system at which it stops is loaded.
+  function choose() {
+    clearTimeout(choose.timer);
+    choose.timer = setTimeout(() => {
+      const parts = new URLSearchParams(location.hash.slice(1));
+      for (const key of ["system", "day", "t", "station", "odds"]) parts.delete(key);
+      if ($("system").value) parts.set("system", $("system").value);
+      location.hash = parts;
+    }, 300);
+  }
+
+  // --- start -------------------------------------------------------------------------------------
+
   async function start() {
+    const feedTitle = document.title;
     document.documentElement.classList.add("on");
     document.documentElement.dataset.theme = defaults.theme;
-    try {
-      [data.info, data.now] = await Promise.all([loadJson("stations.json"), loadJson("now.json")]);
-    } catch (error) {
-      state.lang = defaults.lang;
-      $("alert").textContent = `${t("failed")} (${error.message})`; $("alert").hidden = false;
-      document.documentElement.classList.remove("on");
-      return;
-    }
-    stations = data.info.stations.map(([id, name, area, lat, lon, capacity]) => ({ id, name: name || id, area, folded: fold(area), lat, lon, capacity: capacity || 0 }));
-    byId = new Map(stations.map((station) => [station.id, station]));
-    takeNow(data.now);
-    listen();
     await restore();
-    drawMap();
+    if (!data.info) { document.documentElement.classList.remove("on"); return; }
+    listen();
+    if ($("system")) {
+      $("system").addEventListener("change", choose);
+      listSystems(feedTitle).catch(() => { $("system").parentElement.hidden = true; });
+    }
     document.documentElement.dataset.ready = "yes";
-    loadJson("status.json").then((found) => { data.status = found; drawSource(); }, () => {});
     if (!embedded) setInterval(renew, 60000);
     setInterval(drawAge, 15000);
   }
