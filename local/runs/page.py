@@ -5,9 +5,11 @@ import json
 import shutil
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from dashboard.app import STATIC
@@ -20,7 +22,8 @@ from local.workloads.workloads import Workloads
 SERVICE = "service dashboard"  # in a shared project, the name has the environment behind it
 FOLDER = "page"
 TIMEOUT_S = 60
-FILES = ("stations.json", "now.json", "status.json", "week.bin")
+SOURCE_FILES = ("stations.json", "now.json")  # of the feed, and of each GBFS system
+FEED_FILES = (*SOURCE_FILES, "status.json", "week.bin")
 
 
 def page_url(run: LocalRun) -> str | None:
@@ -41,9 +44,13 @@ def write_page(run: LocalRun) -> Path | None:
     url = page_url(run)
     if url is None:
         return None
-    files = {name: _read(f"{url}data/{name}") for name in FILES}
-    stations, newest = (json.loads(gzip.decompress(files[name])) for name in ("stations.json", "now.json"))
-    files |= {f"{day}.bin": _read(f"{url}data/{day}.bin") for day in days_of(stations, newest)}
+    files = _read_source(url, "", FEED_FILES)
+    stations, newest = (json.loads(gzip.decompress(files[name])) for name in SOURCE_FILES)
+    has_systems = bool(run.names.gbfs_jobs)
+    if has_systems:
+        files["systems.json"] = _read(f"{url}data/systems.json")
+        for system in json.loads(gzip.decompress(files["systems.json"]))["systems"]:
+            files |= _read_source(url, name_system_folder(system["feed"]), SOURCE_FILES)
     folder = run.options.folder / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -54,11 +61,25 @@ def write_page(run: LocalRun) -> Path | None:
         now=datetime.now(UTC),
         zone=ZoneInfo(stations["time_zone"]),
         embedded=files,
+        has_systems=has_systems,
     )
     (folder / "index.html").write_text(page, "utf-8")
     for name in ASSETS:
         shutil.copyfile(STATIC / name, folder / name)
     return folder / "index.html"
+
+
+def name_system_folder(system: str) -> str:
+    """Return the folder of a system's files, with its ID encoded as encodeURIComponent of the page's script does."""
+    return f"systems/{quote(system, safe="!*'()")}/"
+
+
+def _read_source(url: str, folder: str, names: Iterable[str]) -> dict[str, bytes]:
+    """Return these files of the feed or of a system, and those of its days, by the path below `data`."""
+    files = {f"{folder}{name}": _read(f"{url}data/{folder}{name}") for name in names}
+    about = (json.loads(gzip.decompress(files[f"{folder}{name}"])) for name in SOURCE_FILES)
+    days = [f"{folder}{day}.bin" for day in days_of(*about)]
+    return files | {name: _read(f"{url}data/{name}") for name in days}
 
 
 def days_of(stations: dict[str, Any], newest: dict[str, Any]) -> list[date]:
