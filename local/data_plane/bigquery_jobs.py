@@ -26,7 +26,7 @@ from local_bigquery.engine import database
 from local_bigquery.jobs import runner, store
 from local_bigquery.models import Job, Table
 
-from local.data_plane import catalog_queries
+from local.data_plane import catalog_queries, catalogs
 
 JOBS = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -165,6 +165,7 @@ def install() -> None:
     if find_spec("pandas") is None:
         sys.modules["pandas"] = None  # type: ignore[assignment]  # an import of it fails at once
     _keep_jobs_in_sqlite()
+    catalogs.install()
     catalog_queries.install()
     _cache_catalog(CatalogCache())
     uploads._parts = split_upload(uploads._parts)
