@@ -40,7 +40,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort files by how long they take; tests of a file keep their order, which some rely on."""
+    """Sort files by how long they take; tests of a file keep their order, which some rely on.
+
+    Refuse a test of `make unit` that starts the emulators, which takes 3 s of processor time.
+    """
+    for item in items:
+        if not item.get_closest_marker("unit") or item.get_closest_marker("long"):
+            continue
+        if "emulators" in getattr(item, "fixturenames", ()):
+            raise pytest.UsageError(f"{item.nodeid} starts the emulators: mark it `emulator`, not `unit`")
 
     def rank(item: pytest.Item) -> int:
         matching = (number for number, start in enumerate(SLOWEST_FIRST) if item.nodeid.startswith(start))

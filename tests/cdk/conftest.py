@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,26 +168,28 @@ def checkouts(make_once: MakeOnce) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="session")
-def syntheses(checkouts: tuple[Path, Path], make_once: MakeOnce) -> list[Synthesis]:
-    """The runs of both copies, in parallel, in output folders that still have a stack of a deleted environment."""
+def synthesis(checkouts: tuple[Path, Path], make_once: MakeOnce) -> Synthesis:
+    """The run of the first copy, which most tests read."""
+    return _synthesize_copy(checkouts[0], make_once)
+
+
+@pytest.fixture(scope="session")
+def second_synthesis(checkouts: tuple[Path, Path], make_once: MakeOnce) -> Synthesis:
+    """The run of the second copy, which nothing but the comparison with the first one needs."""
+    return _synthesize_copy(checkouts[1], make_once)
+
+
+def _synthesize_copy(copy: Path, make_once: MakeOnce) -> Synthesis:
+    """Synthesize a copy in an output folder that still has a stack of a deleted environment."""
     if not list((ROOT / ".cache").glob("packages-*.zip")):
         pytest.fail("no packages for the Spark job yet: run `make synth` once, it fetches them")
 
     def run(folder: Path) -> None:
-        for copy in checkouts:
-            (folder / copy.name / "stacks" / "vlille-gone").mkdir(parents=True)
-            (folder / copy.name / "stacks" / "vlille-gone" / "cdk.tf.json").write_text("{}")
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda copy: synthesize(copy, folder / copy.name), checkouts))
+        (folder / "stacks" / "vlille-gone").mkdir(parents=True)
+        (folder / "stacks" / "vlille-gone" / "cdk.tf.json").write_text("{}")
+        synthesize(copy, folder)
 
-    folder = make_once("syntheses", run)
-    return [read_synthesis(folder / copy.name) for copy in checkouts]
-
-
-@pytest.fixture(scope="session")
-def synthesis(syntheses: list[Synthesis]) -> Synthesis:
-    """The first run, which most tests read."""
-    return syntheses[0]
+    return read_synthesis(make_once(f"synthesis-{copy.name}", run))
 
 
 GBFS = """

@@ -18,8 +18,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_two_checkouts_synthesize_the_same_bytes(syntheses: list[Synthesis]) -> None:
-    first, second = (contents(synthesis.outdir) for synthesis in syntheses)
+def test_two_checkouts_synthesize_the_same_bytes(synthesis: Synthesis, second_synthesis: Synthesis) -> None:
+    first, second = contents(synthesis.outdir), contents(second_synthesis.outdir)
     assert list(first) == list(second)
     assert [name for name in first if first[name] != second[name]] == []
     assert sum(name.endswith("cdk.tf.json") for name in first) == 4  # including the bootstrap stacks

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from cdk.settings import Settings
-from operate.cloud import Cloud
+from operate.cloud import connect
 from operate.dashboard_proxy import find_dashboard_url, start_proxy
 from operate.errors import OperateError
 from operate.target import Target
@@ -73,7 +73,8 @@ def test_a_service_that_does_not_respond_is_a_502_with_its_name() -> None:
     assert "http://127.0.0.1:1 does not respond" in found.text
 
 
-def test_an_environment_without_a_dashboard_has_none_to_open(cloud: Cloud, settings: Settings) -> None:
+def test_an_environment_without_a_dashboard_has_none_to_open(settings: Settings) -> None:
+    cloud = connect(settings.project, {"GOOGLE_OAUTH_ACCESS_TOKEN": "token"})  # it is not called
     with pytest.raises(OperateError, match=r"has no \[dashboard\]"):
         find_dashboard_url(cloud, replace(settings, dashboard=None), Target("dev"))
 

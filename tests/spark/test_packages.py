@@ -130,6 +130,7 @@ def test_a_google_package_created_at_start_up_finds_the_shipped_one(tmp_path: Pa
     assert storage == f"{folder}/google/cloud/storage/__init__.py", done.stderr
 
 
+@pytest.mark.long
 def test_processes_that_start_together(tmp_path: Path, python: Python) -> None:
     fits = make_zip(tmp_path, python_tag())
     with zipfile.ZipFile(fits, "a") as archive:

@@ -34,6 +34,7 @@ pytestmark = pytest.mark.unit
 ENTRY_POINTS = ("stacks.py", "*/__main__.py", "src/*/__main__.py", "src/*/main.py", "src/*/app.py")
 
 
+@pytest.mark.long
 def test_pages_are_current() -> None:
     pages = render_all()
     assert sorted(pages) == sorted(file.name for file in (ROOT / FOLDER).iterdir())

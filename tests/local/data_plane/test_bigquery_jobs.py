@@ -38,7 +38,7 @@ def names(jobs: list[Job]) -> list[str]:
     return [each.jobReference.jobId for each in jobs]
 
 
-@pytest.mark.unit
+@pytest.mark.emulator
 def test_jobs_are_found_as_in_the_emulators_original_store(tmp_path: Path) -> None:
     kept = JobStore(tmp_path / "new" / "jobs.sqlite", list)
     for each in (job(1), job(2, "RUNNING"), job(3, "DONE"), job(4, "DONE", parent="j3")):
@@ -58,7 +58,7 @@ def test_jobs_are_found_as_in_the_emulators_original_store(tmp_path: Path) -> No
     assert kept.list_("p", parent_job_id="j3") == []
 
 
-@pytest.mark.unit
+@pytest.mark.emulator
 def test_a_new_store_imports_earlier_jobs_once(tmp_path: Path) -> None:
     row = ("p", "j1", None, "DONE", 1001, job(1).model_dump_json(exclude_none=True))
     for earlier in ([row], []):
@@ -66,7 +66,7 @@ def test_a_new_store_imports_earlier_jobs_once(tmp_path: Path) -> None:
         assert names(kept.list_("p")) == ["j1"]
 
 
-@pytest.mark.unit
+@pytest.mark.emulator
 def test_cached_entries_serve_load_jobs_until_another_change() -> None:
     catalog, calls = CatalogCache(), []
 
@@ -93,7 +93,7 @@ def test_cached_entries_serve_load_jobs_until_another_change() -> None:
     assert calls[-1] == "a"
 
 
-@pytest.mark.unit
+@pytest.mark.emulator
 def test_an_entry_read_before_a_change_is_not_cached_after_it() -> None:
     catalog = CatalogCache()
     held, found = threading.Event(), threading.Event()
@@ -127,7 +127,7 @@ def body(boundary: bytes, data: bytes) -> bytes:
     )
 
 
-@pytest.mark.unit
+@pytest.mark.emulator
 @given(st.binary(max_size=200))
 def test_an_upload_is_split_into_its_two_parts_whatever_the_data(data: bytes) -> None:
     def fail(_type: str, _payload: bytes) -> tuple[Job, bytes]:
@@ -139,7 +139,7 @@ def test_an_upload_is_split_into_its_two_parts_whatever_the_data(data: bytes) ->
     assert rest == data
 
 
-@pytest.mark.unit
+@pytest.mark.emulator
 @pytest.mark.parametrize(
     ("kind", "payload"),
     [

@@ -37,6 +37,7 @@ def test_the_spark_home_links_to_pips_files_without_zips(tmp_path: Path) -> None
 
 
 @pytest.mark.unit
+@pytest.mark.long
 def test_concurrent_processes_may_create_the_spark_home(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: local_spark(tmp_path), range(16)))

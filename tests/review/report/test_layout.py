@@ -288,6 +288,7 @@ def test_a_damaged_plan_is_reviewed_or_refused_and_nothing_else(at: int, put: by
         read_plan(content[:at] + put + content[at + len(put) :])
 
 
+@pytest.mark.long
 def test_five_hundred_resources_take_a_second_start_included(tmp_path: Path) -> None:
     """The time is measured by `make bench`; here all resources must be read and reported."""
     plan = tmp_path / "plan.json"
