@@ -13,13 +13,14 @@ from google.cloud import bigquery
 from google.cloud.storage import Client as StorageClient
 from hypothesis import HealthCheck, settings
 
+from commands.recipes import UNIT_TESTS
 from feed import Feed, load_feeds
 from local.data_plane.emulators import Emulators, start_emulators
 from local.processes.supervisor import Supervisor
 
 # The duration of an example depends on the load of the host.
 settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any_machine")
+settings.register_profile("unit", settings.get_profile("any_machine"), max_examples=20)
 
 ROOT = Path(__file__).parents[1]
 # Tests, and the processes that they start, read these environments; only tests/cdk/test_environments.py reads those of
@@ -48,6 +49,11 @@ collect_ignore = [
     ),
 ]
 RESPONSES = {"generated": EXAMPLE, **({"recorded": RECORDED} if RECORDED.exists() else {})}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let property tests try fewer examples in `make unit`, which is for the minute after an edit."""
+    settings.load_profile("unit" if config.getoption("markexpr") == UNIT_TESTS else "any_machine")
 
 
 def pytest_report_header() -> str:

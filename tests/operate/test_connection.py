@@ -150,6 +150,7 @@ def offline(
     return environ | {"PATH": str(program())}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_without_a_connection_reports_one_message(
     command: str, offline: dict[str, str], capsys: pytest.CaptureFixture[str]
