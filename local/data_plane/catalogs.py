@@ -35,7 +35,7 @@ def install() -> None:
 
 
 def copy_empty_catalog(empty: Path, catalog: Path, data_path: str) -> None:
-    """Write a catalog without tables whose data is in the folder `data_path`; make the file `empty` if it is missing."""
+    """Write a catalog without tables, its data in the folder `data_path`; make the file `empty` if it is missing."""
     if not empty.exists():
         _make_empty_catalog(empty)
     with tempfile.TemporaryDirectory(prefix=".catalog-", dir=catalog.parent) as folder:
