@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from telemetry import log
 
 RETRY_AFTER = timedelta(seconds=15)  # after a failed query: until then the last known document is served
+ENTRY_BYTES = 2048  # beside the document: visitors can request each day of each system while queries fail
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class _Entry:
     failure: Exception | None = None  # if the document was never made; raised again until `retry_at`
     retry_at: datetime | None = None
 
+    @property
+    def size(self) -> int:
+        """Size in bytes, estimated for all but the document."""
+        return ENTRY_BYTES + (len(self.document.body) if self.document else 0)
+
 
 class Cache:
     """Documents by name, up to `limit` bytes; the least recently used are evicted first."""
@@ -49,9 +55,9 @@ class Cache:
 
     @property
     def size(self) -> int:
-        """Size of all documents in bytes."""
+        """Size of all documents and of failed attempts in bytes."""
         with self._lock:
-            return sum(len(each.document.body) for each in self._entries.values() if each.document)
+            return sum(each.size for each in self._entries.values())
 
     def get(self, name: str, make: Callable[[], bytes], lifetime: timedelta | None) -> Document:
         """Return a document; call `make` if it is missing or older than `lifetime` (None: no limit).
@@ -76,6 +82,7 @@ class Cache:
                 log(logging.ERROR, f"{name} could not be refreshed: {error}", event="not renewed")
                 if entry.document is None:
                     entry.failure, entry.retry_at = error, now + RETRY_AFTER
+                    self._evict(name)
                     raise
                 last = entry.document
                 entry.document = Document(last.body, last.etag, last.made_at, failed=str(error)[:300])
@@ -86,11 +93,11 @@ class Cache:
 
     def _evict(self, newest: str) -> None:
         with self._lock:
-            size = sum(len(each.document.body) for each in self._entries.values() if each.document)
+            size = sum(each.size for each in self._entries.values())
             for name in list(self._entries):
                 if size <= self._limit:
                     return
                 held = self._entries[name]
                 if name != newest and not held.lock.locked():
-                    size -= len(held.document.body) if held.document else 0
+                    size -= held.size
                     del self._entries[name]

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from dashboard.data.cache import RETRY_AFTER, Cache
+from dashboard.data.cache import ENTRY_BYTES, RETRY_AFTER, Cache
 from tests.dashboard.conftest import FakeClock
 
 pytestmark = pytest.mark.unit
@@ -63,7 +63,7 @@ def test_a_stale_document_is_served_after_an_error_until_a_retry(clock: FakeCloc
 
 def test_the_least_recently_used_documents_are_evicted(clock: FakeClock) -> None:
     contents = {name: bytes((n * 7 + i * i) % 251 for i in range(4000)) for n, name in enumerate("abc")}
-    size = len(Cache(2**20, clock).get("x", lambda: contents["a"], None).body)
+    size = ENTRY_BYTES + len(Cache(2**20, clock).get("x", lambda: contents["a"], None).body)
     cache = Cache(int(2.5 * size), clock)
     for name in "abac":
         cache.get(name, lambda name=name: contents[name], None)  # type: ignore[misc]
@@ -72,3 +72,15 @@ def test_the_least_recently_used_documents_are_evicted(clock: FakeClock) -> None
     for name in "ac":
         cache.get(name, lambda name=name: made.append(name) or b"", None)  # type: ignore[misc, func-returns-value]
     assert made == []
+
+
+def test_failed_attempts_count_towards_the_limit(clock: FakeClock) -> None:
+    cache = Cache(10 * ENTRY_BYTES, clock)
+
+    def fail() -> bytes:
+        raise OSError("the daily bytes are used up")
+
+    for number in range(100):
+        with pytest.raises(OSError, match="used up"):
+            cache.get(f"day {number}", fail, MINUTE)
+    assert cache.size == 10 * ENTRY_BYTES
