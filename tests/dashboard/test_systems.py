@@ -115,6 +115,27 @@ def test_stations_are_those_of_three_days_where_the_last_day_has_none(
     assert since == [now - timedelta(days=1), now - timedelta(days=3)]
 
 
+def test_an_empty_list_is_queried_again_after_a_minute(
+    with_systems: flask.Flask, client: FakeClient, clock: FakeClock
+) -> None:
+    http = with_systems.test_client()
+    found, stations = client.rows["systems"], client.rows["stations"]
+    client.rows |= {"systems": [], "stations": []}
+    assert http.get("/data/systems.json").json == {"systems": []}
+    client.rows["systems"] = found
+    clock.time += timedelta(seconds=61)
+    assert len(http.get("/data/systems.json").json["systems"]) == len(found)  # type: ignore[index]
+    path = "/data/systems/Paris/stations.json"
+    assert http.get(path).json["stations"] == []  # type: ignore[index]
+    client.rows["stations"] = stations
+    clock.time += timedelta(seconds=61)
+    assert len(http.get(path).json["stations"]) == len(stations)  # type: ignore[index]
+    queries = len(client.configs)
+    clock.time += timedelta(minutes=30)
+    http.get(path)
+    assert len(client.configs) == queries, "lists with entries are kept for hours"
+
+
 def test_systems_leave_the_rest_of_the_daily_bytes_to_the_feed(
     with_systems: flask.Flask, client: FakeClient, clock: FakeClock
 ) -> None:

@@ -59,9 +59,15 @@ class Cache:
         with self._lock:
             return sum(each.size for each in self._entries.values())
 
-    def get(self, name: str, make: Callable[[], bytes], lifetime: timedelta | None) -> Document:
+    def get(
+        self,
+        name: str,
+        make: Callable[[], bytes],
+        lifetime: timedelta | Callable[[bytes], timedelta] | None,
+    ) -> Document:
         """Return a document; call `make` if it is missing or older than `lifetime` (None: no limit).
 
+        A lifetime that depends on the content is a function of it.
         Concurrent calls wait for the same result. If `make` raises, the last known document is returned with `failed`,
         or the error is raised if there is none; `make` is not called again for RETRY_AFTER.
         """
@@ -75,9 +81,11 @@ class Cache:
             if entry.failure is not None and entry.retry_at is not None and now < entry.retry_at:
                 raise entry.failure.with_traceback(None)
             try:
-                entry.document = Document.from_content(make(), now)
+                content = make()
+                entry.document = Document.from_content(content, now)
                 entry.failure = None
-                entry.expires = None if lifetime is None else now + lifetime
+                until = lifetime(content) if callable(lifetime) else lifetime
+                entry.expires = None if until is None else now + until
             except Exception as error:
                 log(logging.ERROR, f"{name} could not be refreshed: {error}", event="not renewed")
                 if entry.document is None:

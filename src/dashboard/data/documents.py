@@ -19,6 +19,8 @@ from feed import archive_name
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 STATUS_LIFETIME = timedelta(minutes=10)
 SETTLED_AFTER = timedelta(hours=30)  # after its end; the nightly batch does not rebuild the day later
+# Of a list of systems or of their stations: the first discovery and the first response come minutes after a deploy.
+EMPTY_LIFETIME = timedelta(minutes=1)
 LISTED_DAYS = 28
 FIRST_DAY = date(2010, 1, 1)
 
@@ -73,7 +75,7 @@ class Documents:
 
     def get_systems(self) -> Document:
         """Return systems.json: the GBFS systems that the environment collects or has collected."""
-        return self.cache.get("systems", self._build_systems, HOUR)
+        return self.cache.get("systems", self._build_systems, _shorten_if_empty("systems", HOUR))
 
     def of_system(self, system: str) -> "Documents":
         """Return the files of a GBFS system. Raises UnknownSystemError."""
@@ -90,7 +92,13 @@ class Documents:
 
     def get_stations(self) -> Document:
         """Return stations.json: names and coordinates, outlines of the map, days with data."""
-        return self._get("stations", self._build_stations, self.lifetimes.stations)
+        lifetime = self.lifetimes.stations
+        is_system = self.source.is_system
+        return self._get(
+            "stations",
+            self._build_stations,
+            _shorten_if_empty("stations", lifetime) if is_system else lifetime,
+        )
 
     def get_day(self, day: date) -> Document:
         """Return <day>.bin. Raises UnknownDayError."""
@@ -116,7 +124,9 @@ class Documents:
         """Return status.json: the quarantine counts and the newest rebuilds."""
         return self._get("status", self._build_status, STATUS_LIFETIME)
 
-    def _get(self, name: str, make: Callable[[], bytes], lifetime: timedelta) -> Document:
+    def _get(
+        self, name: str, make: Callable[[], bytes], lifetime: timedelta | Callable[[bytes], timedelta]
+    ) -> Document:
         return self.cache.get(f"{self.source.prefix}{name}", make, lifetime)
 
     def _query(
@@ -218,6 +228,11 @@ class Documents:
 
 # The values of each station in stations.json, in order.
 STATION = ("station_id", "name", "area", "latitude", "longitude", "capacity")
+
+
+def _shorten_if_empty(key: str, lifetime: timedelta) -> Callable[[bytes], timedelta]:
+    """Return the lifetime of a JSON file: EMPTY_LIFETIME while the array `key` is empty."""
+    return lambda content: lifetime if json.loads(content)[key] else EMPTY_LIFETIME
 
 
 def _group_series(rows: Iterable[Row]) -> dict[str, str]:
