@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from dashboard.data.cache import Cache, Document
 from dashboard.data.documents import Documents, UnknownDayError, UnknownSystemError
 from dashboard.data.source import Source
-from dashboard.page import render_page, static_version
+from dashboard.page import ASSETS, render_page, static_version
 from dashboard.settings import Settings
 from dashboard.warehouse import BudgetError, Warehouse
 from telemetry import log, log_as_json
@@ -163,16 +163,17 @@ def _add_page_routes(app: flask.Flask, documents: Documents) -> None:
         content = render_page(
             STATIC, *data, now=documents.now(), zone=settings.time_zone, has_systems=settings.has_systems
         )
-        response = flask.Response(content, mimetype="text/html")
-        response.headers["Cache-Control"] = REVALIDATE
-        return response
+        return _make_response(
+            Document.from_content(content.encode(), documents.now()), "text/html", REVALIDATE
+        )
 
-    @app.get("/static/<version>/<any('page.js', 'page.css'):name>")
+    started_at = documents.now()
+    assets = {name: Document.from_content((STATIC / name).read_bytes(), started_at) for name in ASSETS}
+
+    @app.get(f"/static/<version>/<any({', '.join(map(repr, ASSETS))}):name>")
     def serve_static(version: str, name: str) -> flask.Response:
         current = version == static_version(STATIC)
-        response = flask.send_file(STATIC / name, max_age=0)
-        response.headers["Cache-Control"] = FOREVER if current else REVALIDATE
-        return response
+        return _make_response(assets[name], ASSETS[name], FOREVER if current else REVALIDATE)
 
 
 def _make_response(document: Document, kind: str, caching: str) -> flask.Response:

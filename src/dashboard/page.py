@@ -12,7 +12,7 @@ from string import Template
 from typing import Any
 from zoneinfo import ZoneInfo
 
-ASSETS = ("page.js", "page.css")
+ASSETS = {"page.js": "text/javascript", "page.css": "text/css"}  # with their media types
 # Since a station's last report, as in the view silent_stations and in page.js.
 SILENT_AFTER = timedelta(hours=1)
 # For the script, which fills it: the table of a page without a script is the feed's.

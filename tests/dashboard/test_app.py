@@ -1,5 +1,6 @@
 """The HTTP responses: files with ETags, bounded queries, the page without a script, stale data on errors."""
 
+import gzip
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -161,6 +162,24 @@ def test_script_and_style_are_immutable_under_their_version(app: flask.Flask) ->
     assert "immutable" in http.get(f"/{path}").headers["Cache-Control"]
     assert "immutable" not in http.get("/static/old/page.js").headers["Cache-Control"]
     assert http.get("/static/old/page.html").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/static/old/page.js", "text/javascript; charset=utf-8"),
+        ("/static/old/page.css", "text/css; charset=utf-8"),
+    ],
+)
+def test_the_page_its_script_and_its_style_are_compressed(app: flask.Flask, path: str, kind: str) -> None:
+    http = app.test_client()
+    plain, packed = http.get(path), http.get(path, headers={"Accept-Encoding": "gzip, br"})
+    assert (plain.content_type, packed.content_type) == (kind, kind)
+    assert gzip.decompress(packed.data) == plain.data
+    assert len(packed.data) < len(plain.data) / 1.5
+    again = http.get(path, headers={"If-None-Match": packed.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
 
 
 def test_status_has_quarantine_and_rebuilds(app: flask.Flask) -> None:
