@@ -22,8 +22,9 @@ from local.workloads.workloads import Workloads
 SERVICE = "service dashboard"  # in a shared project, the name has the environment behind it
 FOLDER = "page"
 TIMEOUT_S = 60
-SOURCE_FILES = ("stations.json", "now.json")  # of the feed, and of each GBFS system
-FEED_FILES = (*SOURCE_FILES, "status.json", "week.bin")
+ABOUT_FILES = ("stations.json", "now.json")
+SOURCE_FILES = (*ABOUT_FILES, "week.bin")  # of the feed, and of each GBFS system
+FEED_FILES = (*SOURCE_FILES, "status.json")
 
 
 def page_url(run: LocalRun) -> str | None:
@@ -45,7 +46,7 @@ def write_page(run: LocalRun) -> Path | None:
     if url is None:
         return None
     files = _read_source(url, "", FEED_FILES)
-    stations, newest = (json.loads(gzip.decompress(files[name])) for name in SOURCE_FILES)
+    stations, newest = (json.loads(gzip.decompress(files[name])) for name in ABOUT_FILES)
     has_systems = bool(run.names.gbfs_jobs)
     if has_systems:
         files["systems.json"] = _read(f"{url}data/systems.json")
@@ -77,7 +78,7 @@ def name_system_folder(system: str) -> str:
 def _read_source(url: str, folder: str, names: Iterable[str]) -> dict[str, bytes]:
     """Return these files of the feed or of a system, and those of its days, by the path below `data`."""
     files = {f"{folder}{name}": _read(f"{url}data/{folder}{name}") for name in names}
-    about = (json.loads(gzip.decompress(files[f"{folder}{name}"])) for name in SOURCE_FILES)
+    about = (json.loads(gzip.decompress(files[f"{folder}{name}"])) for name in ABOUT_FILES)
     days = [f"{folder}{day}.bin" for day in days_of(*about)]
     return files | {name: _read(f"{url}data/{name}") for name in days}
 

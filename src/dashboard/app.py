@@ -125,6 +125,10 @@ def _add_system_routes(app: flask.Flask, documents: Documents) -> None:
         document = found.get_newest() if name == "now" else found.get_stations()
         return _make_response(document, "application/json", REVALIDATE)
 
+    @app.get("/data/systems/<path:system>/week.bin")
+    def serve_system_week(system: str) -> flask.Response:
+        return _make_response(_find_system(documents, system).get_week(), BINARY, REVALIDATE)
+
     @app.get("/data/systems/<path:system>/<day>.bin")
     def serve_system_day(system: str, day: str) -> flask.Response:
         return _serve_day(_find_system(documents, system), day)

@@ -3,6 +3,9 @@
 # ruff: noqa: S608 - names of tables cannot be query parameters; the dataset comes from the stack
 
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from feed.tables.views import format_weekly_profile_sql
 
 
 @dataclass(frozen=True)
@@ -14,19 +17,27 @@ class Queries:
     """
 
     views: str
-    of_system: bool = False
+    system_zone: ZoneInfo | None = None  # the time zone of the system; None: the feed
 
     @property
     def _rows(self) -> str:
-        return f"`{self.views}.gbfs_availability`" if self.of_system else f"`{self.views}.availability`"
+        return f"`{self.views}.gbfs_availability`" if self.system_zone else f"`{self.views}.availability`"
+
+    @property
+    def _weekly_profile(self) -> str:
+        if self.system_zone is None:
+            return f"`{self.views}.weekly_profile`"
+        # A literal, which is safe: ZoneInfo finds only names of the time zone database.
+        time_zone = f"'{self.system_zone.key}'"
+        return f"({format_weekly_profile_sql(f'SELECT * FROM {self._rows}', time_zone, self._since)})"
 
     @property
     def _feed(self) -> str:
-        return " AND day BETWEEN @first AND @last AND feed = @feed" if self.of_system else ""
+        return " AND day BETWEEN @first AND @last AND feed = @feed" if self.system_zone else ""
 
     @property
     def _since(self) -> str:
-        until = " AND collected_at < @until" if self.of_system else ""
+        until = " AND collected_at < @until" if self.system_zone else ""
         return f"collected_at >= @since{until}{self._feed}"
 
     @property
@@ -48,7 +59,7 @@ class Queries:
     def stations(self) -> str:
         """Name, area, coordinates and capacity (maximum of bikes plus docks) of the stations since @since."""
         most = "MAX(num_bikes_available + num_docks_available)"
-        capacity = f"COALESCE(MAX(capacity), {most})" if self.of_system else most
+        capacity = f"COALESCE(MAX(capacity), {most})" if self.system_zone else most
         return (
             "SELECT station_id, MAX(name) AS name, MAX(area) AS area, MAX(latitude) AS latitude, "
             f"MAX(longitude) AS longitude, {capacity} AS capacity\n"
@@ -58,7 +69,7 @@ class Queries:
     @property
     def days(self) -> str:
         """The number of minutes with rows of each UTC day since @first."""
-        table = "gbfs_minutes_present" if self.of_system else "minutes_present"
+        table = "gbfs_minutes_present" if self.system_zone else "minutes_present"
         return f"SELECT day, minutes FROM `{self.views}.{table}` WHERE day >= @first{self._feed} ORDER BY day"
 
     @property
@@ -74,13 +85,16 @@ class Queries:
 
     @property
     def week(self) -> str:
-        """A row per station: `weekday:hour:days:mean bikes:% empty:% full` for each hour, comma-separated."""
+        """A row per station: `weekday:hour:days:mean bikes:% empty:% full` for each hour, comma-separated.
+
+        Of a system, in its time zone since @since; otherwise as the view `weekly_profile`.
+        """
         return (
             "SELECT station_id, STRING_AGG(CONCAT(CAST(weekday AS STRING), ':', CAST(hour AS STRING), ':', "
             "CAST(days AS STRING), ':', COALESCE(CAST(ROUND(mean_bikes) AS STRING), ''), ':', "
             "COALESCE(CAST(ROUND(100 * share_empty) AS STRING), ''), ':', "
             "COALESCE(CAST(ROUND(100 * share_full) AS STRING), '')), ',') AS series\n"
-            f"FROM `{self.views}.weekly_profile`\nGROUP BY station_id"
+            f"FROM {self._weekly_profile}\nGROUP BY station_id"
         )
 
     @property

@@ -85,9 +85,13 @@ class FakeBigQuery:
         if "feed" in values:
             source = self.systems[values.pop("feed")]
             assert "gbfs_" in sql
-            expected = {"now": {"since"}, "stations": {"since"}, "days": {"first"}, "day": {"start", "end"}}[
-                purpose
-            ]
+            expected = {
+                "now": {"since"},
+                "stations": {"since"},
+                "days": {"first"},
+                "day": {"start", "end"},
+                "week": set(),
+            }[purpose]
             values = {name: value for name, value in values.items() if name in expected}
         return FakeJob(getattr(source, f"_{purpose}")(**values))
 

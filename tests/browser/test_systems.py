@@ -116,6 +116,11 @@ def test_csv_and_sql_are_those_of_the_system(open_page: OpenPage, url: str) -> N
     assert f"' AND feed = '{quoted}' AND collected_at = TIMESTAMP '" in prompts[0]
 
 
+def test_a_station_of_a_system_has_its_usual_week(open_page: OpenPage, url: str, city: FakeBigQuery) -> None:
+    page = open_page(f"#system=velib&station={city.systems['velib'].stations[0].number}", url=url)
+    expect(page.get_by_role("img", name="A usual week, share of minutes with a bike")).to_be_visible()
+
+
 def test_values_hold_until_the_next_response_of_a_slow_system(open_page: OpenPage, url: str) -> None:
     page = open_page("#system=slow", url=url)
     expect(page.locator("#clock")).to_have_text("18:30")

@@ -58,6 +58,7 @@ class FakeClient:
     rows: dict[str, list[dict[str, Any]]]
     error: Exception | None = None
     configs: list[Any] = field(default_factory=list)
+    statements: list[str] = field(default_factory=list)
 
     def query(self, sql: str, job_config: Any, timeout: float) -> FakeJob:
         assert "demo.vlille_views." in sql
@@ -65,6 +66,7 @@ class FakeClient:
         if self.error is not None:
             raise self.error
         self.configs.append(job_config)
+        self.statements.append(sql)
         purpose = job_config.labels["purpose"]
         return FakeJob(self.rows.get("rebuilds" if "rebuilds" in sql else purpose, []))
 

@@ -8,6 +8,7 @@ from google.cloud import bigquery
 
 from dashboard.app import create_app
 from dashboard.data.day_file import decode_day
+from dashboard.data.week_file import HOURS, PLANES
 from gbfs.tables import TABLES
 from gbfs.views import format_views
 from local.data_plane.emulators import Emulators
@@ -60,3 +61,7 @@ def test_the_files_of_a_system_have_its_rows_only(emulators: Emulators) -> None:
         local = TICK.astimezone(settings.time_zone)  # the clocks of Oslo and Paris are equal
         day = decode_day(http.get(f"{folder}/{local:%Y-%m-%d}.bin").data)
         assert day.bikes[local.hour * 60 + local.minute] == 1
+        planes = http.get(f"{folder}/week.bin").data[-len(PLANES) * HOURS :]
+        hour = local.weekday() * 24 + local.hour
+        found = {name: planes[n * HOURS + hour] for n, name in enumerate(PLANES)}
+        assert found == {"mean_bikes": 1, "empty": 0, "full": 0, "days": 1}

@@ -57,7 +57,7 @@ def test_an_id_is_a_parameter_and_never_part_of_the_sql(
     assert client.configs[-1].maximum_bytes_billed == SETTINGS.max_query_bytes
 
 
-@pytest.mark.parametrize("path", ["now.json", "stations.json", "2026-11-24.bin"])
+@pytest.mark.parametrize("path", ["now.json", "stations.json", "week.bin", "2026-11-24.bin"])
 def test_an_unknown_system_is_404_before_any_query_of_it(
     with_systems: flask.Flask, client: FakeClient, path: str
 ) -> None:
@@ -91,6 +91,20 @@ def test_days_are_those_of_the_system(
         "first": first,
         "last": date(2026, 11, 24),
     }
+
+
+def test_the_week_is_that_of_the_systems_clocks(with_systems: flask.Flask, client: FakeClient) -> None:
+    found = with_systems.test_client().get("/data/systems/a%20b%2Fc/week.bin")
+    assert (found.status_code, found.data[:4]) == (200, b"VLW1")
+    last = NOON + timedelta(seconds=20)
+    assert read_parameters(client) == {
+        "since": last - timedelta(days=28),
+        "until": last,
+        "feed": "a b/c",
+        "first": date(2026, 10, 27),
+        "last": date(2026, 11, 24),
+    }
+    assert "DATETIME(collected_at, 'Europe/Oslo')" in client.statements[-1]
 
 
 def test_a_vanished_system_has_its_last_stations(with_systems: flask.Flask, client: FakeClient) -> None:

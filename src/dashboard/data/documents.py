@@ -66,7 +66,7 @@ class Documents:
     @property
     def queries(self) -> Queries:
         """The queries of the configured views."""
-        return Queries(self.settings.views, of_system=self.source.is_system)
+        return Queries(self.settings.views, self.source.time_zone if self.source.is_system else None)
 
     @property
     def lifetimes(self) -> Lifetimes:
@@ -214,7 +214,8 @@ class Documents:
         return day_file.encode_day(day, _group_series(rows))
 
     def _build_week(self) -> bytes:
-        return week_file.encode_week(_group_series(self.warehouse.query("week", self.queries.week)))
+        parameters = self._since(LISTED_DAYS * DAY) if self.source.is_system else {}
+        return week_file.encode_week(_group_series(self._query("week", self.queries.week, parameters)))
 
     def _build_status(self) -> bytes:
         first = self.now().date() - timedelta(days=7)

@@ -514,7 +514,7 @@
 
   function drawOdds(station, box) {
     const need = $("need").value, odds = oddsAt(station, need), line = tag("p", null, box, { class: "odds" });
-    if (!odds) { line.textContent = pastDays(+$("weekday").value).ready && (data.week || data.system) ? t("noWeek") : ""; line.className = "soft"; return; }
+    if (!odds) { line.textContent = pastDays(+$("weekday").value).ready && data.week ? t("noWeek") : ""; line.className = "soft"; return; }
     tag("b", `${odds[0]} %`, line);
     const at = $("at").value, hour = at.slice(0, 2), time = odds[2] ? `${t("around")} ${at}` : `${hour}:00–${hour}:59`;
     line.append(` ${t(need === "bike" ? "chanceBike" : "chanceDock")}, ${$("weekday").selectedOptions[0].textContent} ${time}, ${t("seen")} ${odds[1]} ${t("days")}`);
@@ -662,7 +662,7 @@
 
   async function needWeek() {
     const own = data;
-    if (own.system || own.week || own.weekAsked) return; // systems have no such file
+    if (own.week || own.weekAsked) return;
     own.weekAsked = true;
     try {
       const [header, bytes] = unpack(await load("week.bin")), size = header.stations.length * HOURS;

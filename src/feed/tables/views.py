@@ -53,7 +53,7 @@ def data_views(feed: Feed, dataset: str, time_zone: str) -> list[View]:
             "weekly_profile",
             f"A row per station, weekday (1 is Monday) and hour of day ({time_zone}) over the last {HISTORY_DAYS} "
             "days: minutes and days with rows, mean bikes and docks, share of minutes empty or full",
-            _weekly_profile(source, time_zone),
+            format_weekly_profile_sql(source, f"'{time_zone}'", _newer_than(HISTORY_DAYS)),
         ),
         View(
             "minutes_present",
@@ -142,14 +142,19 @@ FROM rows_of_feed
 GROUP BY station_id, hour"""
 
 
-def _weekly_profile(source: str, time_zone: str) -> str:
+def format_weekly_profile_sql(source: str, time_zone: str, condition: str) -> str:
+    """Return the GoogleSQL of each station's hours of the week, weekday 1 being Monday.
+
+    `source` is a SELECT with common columns; `time_zone` is an expression for a name such as 'Europe/Paris', and
+    `condition` is one on the rows.
+    """
     return f"""\
 WITH rows_of_feed AS (
 {source}
 ), local_rows AS (
-SELECT *, DATETIME(collected_at, '{time_zone}') AS local_time
+SELECT *, DATETIME(collected_at, {time_zone}) AS local_time
 FROM rows_of_feed
-WHERE {_newer_than(HISTORY_DAYS)}
+WHERE {condition}
 )
 SELECT
   station_id,
