@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Dialog, Page
 
 from tests.browser.chromium import NoChromiumError, open_browser
 from tests.browser.site import FakeBigQuery, find_last_evening, serve_dashboard
@@ -52,3 +52,18 @@ def open_page(browser: Browser, address: str) -> Iterator[OpenPage]:
     for page in pages:
         page.close()
     assert errors == []
+
+
+def copy_sql(page: Page) -> str:
+    """Return the SQL that the page offers to copy; without access to the clipboard, it does so in a prompt."""
+    prompts: list[str] = []
+
+    def dismiss(dialog: Dialog) -> None:
+        prompts.append(dialog.default_value)
+        dialog.dismiss()
+
+    page.on("dialog", dismiss)
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }")
+    page.locator("#sql").click()
+    page.wait_for_timeout(200)
+    return prompts[0]

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Dialog, Page, expect
+from playwright.sync_api import Page, expect
 
 from dashboard.app import STATIC
 from dashboard.data.day_file import LocalDay
 from dashboard.page import ASSETS, render_page
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, copy_sql
 from tests.browser.site import (
     MISSING_MINUTES,
     SETTINGS,
@@ -239,20 +239,11 @@ def test_search_sort_csv_and_sql(open_page: OpenPage, warehouse: FakeBigQuery) -
     lines = Path(download.value.path()).read_text("utf-8").splitlines()
     assert len(lines) == rows + 1
     assert all(line.split(",")[1].startswith('"') for line in lines[1:])
-    requested_urls: list[str] = []
-
-    def dismiss_prompt(dialog: Dialog) -> None:
-        requested_urls.append(dialog.default_value)
-        dialog.dismiss()
-
-    page.on("dialog", dismiss_prompt)
-    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }")
-    page.locator("#sql").click()
-    page.wait_for_timeout(200)
+    sql = copy_sql(page)
     tick = get_today(warehouse).start + timedelta(minutes=600)
     assert (
         f"FROM `demo.vlille_views.availability`\nWHERE collected_at = TIMESTAMP '{tick:%Y-%m-%dT%H:%M:%SZ}'"
-        in requested_urls[0]
+        in sql
     )
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Dialog, Page, expect
+from playwright.sync_api import Page, expect
 
 from dashboard.data.day_file import LocalDay
 from local.feeds.generated_day import make_stations
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, copy_sql
 from tests.browser.site import ZONE, FakeBigQuery, find_last_evening, serve_dashboard
 
 pytestmark = pytest.mark.browser
@@ -101,19 +101,9 @@ def test_csv_and_sql_are_those_of_the_system(open_page: OpenPage, url: str) -> N
     with page.expect_download() as download:
         page.locator("#csv").click()
     assert re.fullmatch(r"dott_bodø_x_50__\d{8}T\d{6}Z\.csv", download.value.suggested_filename)
-    prompts: list[str] = []
-
-    def dismiss(dialog: Dialog) -> None:
-        prompts.append(dialog.default_value)
-        dialog.dismiss()
-
-    page.on("dialog", dismiss)
-    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }")
-    page.locator("#sql").click()
-    page.wait_for_timeout(200)
-    quoted = ODD.replace("'", "\\'")
-    assert "FROM `demo.vlille_views.gbfs_availability`" in prompts[0]
-    assert f"' AND feed = '{quoted}' AND collected_at = TIMESTAMP '" in prompts[0]
+    sql, quoted = copy_sql(page), ODD.replace("'", "\\'")
+    assert "FROM `demo.vlille_views.gbfs_availability`" in sql
+    assert f"' AND feed = '{quoted}' AND collected_at = TIMESTAMP '" in sql
 
 
 def test_a_station_of_a_system_has_its_usual_week(open_page: OpenPage, url: str, city: FakeBigQuery) -> None:

@@ -181,8 +181,8 @@ MUTATIONS = (
         "    if False:\n",
     ),
     Mutation(
-        "a day is rebuilt while its ticks can be delivered",
-        163,  # the simulation found this one in the product
+        "a day is rebuilt while its ticks can be delivered",  # the simulation found this one in the product
+        163,
         "spark.rebuild.job",
         "    if now < settled:\n",
         "    if False:\n",

@@ -10,7 +10,7 @@ from dashboard.data import day_file, week_file
 from dashboard.data.cache import Cache, Document
 from dashboard.data.day_file import LocalDay
 from dashboard.data.outlines import StationLocation, compute_outlines
-from dashboard.data.source import Source, decode_systems, encode_systems
+from dashboard.data.source import Source, decode_systems, list_systems
 from dashboard.queries import Queries
 from dashboard.settings import Settings
 from dashboard.warehouse import PAST, SYSTEMS, Parameter, Row, Share, Warehouse
@@ -147,7 +147,7 @@ class Documents:
 
     def _build_systems(self) -> bytes:
         rows = self.warehouse.query("systems", self.queries.systems, share=SYSTEMS)
-        return encode_systems(rows, self.settings.time_zone)
+        return _encode_json({"systems": list_systems(rows, self.settings.time_zone)})
 
     def _build_newest(self) -> bytes:
         rows: list[Row] = []

@@ -4,7 +4,7 @@ import gzip
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -50,17 +50,12 @@ class Source:
         return {"feed": self.feed, "first": first, "last": last} if self.is_system else {}
 
 
-def encode_systems(rows: Iterable[Row], fallback: ZoneInfo) -> bytes:
-    """Return systems.json; a system without a known time zone has `fallback`."""
-    systems = []
-    for row in rows:
-        ended = row["vanished_at"]
-        values = {name: row[name] for name in COLUMNS}
-        values["vanished_at"] = (
-            None if ended is None else ended.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        )
-        systems.append(values | {"time_zone": find_zone(row["time_zone"], fallback).key})
-    return json.dumps({"systems": systems}, ensure_ascii=False, separators=(",", ":")).encode()
+def list_systems(rows: Iterable[Row], fallback: ZoneInfo) -> list[dict[str, Any]]:
+    """Return the entries of systems.json; a system without a known time zone has `fallback`."""
+    return [
+        {name: row[name] for name in COLUMNS} | {"time_zone": find_zone(row["time_zone"], fallback).key}
+        for row in rows
+    ]
 
 
 @lru_cache(maxsize=1)

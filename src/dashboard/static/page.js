@@ -869,8 +869,7 @@
   }
   function fail(error) {
     data.failed = `${t("failed")} (${error.message})`;
-    if (data.info) drawAge();
-    $("alert").textContent = data.failed; $("alert").hidden = false;
+    drawAge();
     if ($("system")) $("system").value = data.system;
     return false;
   }

@@ -1,10 +1,6 @@
 """Catalog lookups of the BigQuery emulator: what they find is what local-bigquery's own find."""
 
 import ast
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import local_bigquery
@@ -12,6 +8,7 @@ import pytest
 
 from local.data_plane.catalog_queries import COLUMN, DATASET, REQUIRED_COLUMNS, TEMPORARY_TABLES
 from local.data_plane.emulators import duckdb_home
+from tests.local.data_plane.comparison import run_comparison
 
 ROOT = Path(__file__).parents[3]
 
@@ -27,14 +24,6 @@ def test_a_replaced_statement_is_one_of_the_pinned_version(statement: str) -> No
 
 @pytest.mark.emulator
 def test_lookups_find_what_local_bigquery_finds(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.local.data_plane.compare_catalog_queries", str(tmp_path / "data")],
-        env=os.environ | {"HOME": str(duckdb_home(ROOT / ".cache"))},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = json.loads(done.stdout)
+    found = run_comparison("compare_catalog_queries", tmp_path / "data", duckdb_home(ROOT / ".cache"))
     assert found["replaced"] == found["own"]
     assert found["own"][0] == [["t", "TABLE", 100], ["u", "TABLE", 0], ["v", "VIEW", 0]]
