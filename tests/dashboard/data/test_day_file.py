@@ -46,6 +46,12 @@ def test_minutes_outside_the_day_are_ignored() -> None:
     assert set(decode_day(encode_day(day, {"a": "-1:1:1,1440:1:1"})).bikes) == {UNKNOWN}
 
 
+@pytest.mark.parametrize("series", ["1", "1:2", "1:2:3,", "1:2:3,4", "1:2:3,x:5:6", "1:two:3", "::"])
+def test_a_malformed_series_is_refused(series: str) -> None:
+    with pytest.raises(ValueError, match=r"int\(\)|shorter|longer"):
+        encode_day(LocalDay.from_date(date(2026, 11, 24), PARIS), {"a": series})
+
+
 @pytest.mark.parametrize("content", [b"", b"nothing", b"VLD1\x02\x00\x00\x00{}"])
 def test_a_malformed_file_is_refused(content: bytes) -> None:
     with pytest.raises((ValueError, KeyError)):
