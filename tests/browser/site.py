@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -50,7 +51,6 @@ class FakeBigQuery:
     systems: dict[str, "FakeBigQuery"] = field(default_factory=dict)  # GBFS systems by ID
     about: dict[str, Any] = field(default_factory=dict)  # values of a system's row in gbfs_systems
     interval: int = 1  # minutes between responses of a system
-    made: dict[tuple[int, int], int] = field(default_factory=dict, repr=False)  # by station and step
 
     def values(self, station: Station, minute: datetime) -> tuple[int, int] | None:
         """Return the bikes and docks of a station; None in a minute without a response."""
@@ -68,11 +68,10 @@ class FakeBigQuery:
         )
 
     def _bikes(self, station: Station, minute: datetime) -> int:
-        minute = min(minute, self.frozen_since or minute)
-        key = station.number, int(minute.timestamp()) // BIKE_STEP_S
-        if key not in self.made:
-            self.made[key] = station.bikes(datetime.fromtimestamp(key[1] * BIKE_STEP_S, UTC))
-        return self.made[key]
+        return generate_bikes(station, self._find_step(minute))
+
+    def _find_step(self, minute: datetime) -> int:
+        return int(min(minute, self.frozen_since or minute).timestamp()) // BIKE_STEP_S
 
     def query(self, sql: str, job_config: Any, timeout: float) -> FakeJob:
         assert timeout > 0
@@ -137,30 +136,23 @@ class FakeBigQuery:
 
     def _day(self, start: datetime, end: datetime) -> list[dict[str, Any]]:
         minutes = [(n, start + timedelta(minutes=n)) for n in range(int((end - start).total_seconds()) // 60)]
-        steps = [(n, minute) for n, minute in minutes if self._is_present(minute)]
+        present = [(n, self._find_step(minute)) for n, minute in minutes if self._is_present(minute)]
         rows = []
         for each in self.stations:
-            entries = [
-                f"{n}:{bikes}:{each.capacity - bikes if each.is_connected else 0}"
-                for n, m in steps
-                for bikes in (self._bikes(each, m),)
-            ]
-            rows.append({"station_id": str(each.number), "series": ",".join(entries)})
+            known = {step: generate_bikes(each, step) for step in {step for _, step in present}}
+            values = {
+                step: f":{bikes}:{each.capacity - bikes if each.is_connected else 0}"
+                for step, bikes in known.items()
+            }
+            series = ",".join(f"{n}{values[step]}" for n, step in present)
+            rows.append({"station_id": str(each.number), "series": series})
         return rows
 
     def _week(self) -> list[dict[str, Any]]:
         monday = LocalDay.from_date((self.now - timedelta(days=self.now.weekday() + 7)).date(), ZONE).start
-        rows = []
-        for each in self.stations:
-            entries = []
-            for hour in range(7 * 24):
-                seen = [each.bikes(monday + timedelta(hours=hour, minutes=m)) for m in range(0, 60, 6)]
-                empty = round(100 * sum(bikes == 0 for bikes in seen) / len(seen))
-                full = round(100 * sum(bikes == each.capacity for bikes in seen) / len(seen))
-                mean = round(sum(seen) / len(seen))
-                entries.append(f"{hour // 24 + 1}:{hour % 24}:4:{mean}:{empty}:{full}")
-            rows.append({"station_id": str(each.number), "series": ",".join(entries)})
-        return rows
+        return [
+            {"station_id": str(each.number), "series": generate_week(each, monday)} for each in self.stations
+        ]
 
     def _status(self, first: Any) -> list[dict[str, Any]]:
         return [{"day": first, "reason": "bad_value", "records": 2}]
@@ -168,6 +160,25 @@ class FakeBigQuery:
     def _rebuilds(self) -> list[dict[str, Any]]:
         yesterday = self.now.date() - timedelta(days=1)
         return [{"first_day": yesterday, "last_day": yesterday, "status": "succeeded", "agrees": True}]
+
+
+@cache
+def generate_bikes(station: Station, step: int) -> int:
+    """Return a station's bikes in a step of BIKE_STEP_S."""
+    return station.bikes(datetime.fromtimestamp(step * BIKE_STEP_S, UTC))
+
+
+@cache
+def generate_week(station: Station, monday: datetime) -> str:
+    """Return a station's usual week as the view's entries: one per hour of the week that begins then."""
+    entries = []
+    for hour in range(7 * 24):
+        seen = [station.bikes(monday + timedelta(hours=hour, minutes=m)) for m in range(0, 60, 6)]
+        empty = round(100 * sum(bikes == 0 for bikes in seen) / len(seen))
+        full = round(100 * sum(bikes == station.capacity for bikes in seen) / len(seen))
+        mean = round(sum(seen) / len(seen))
+        entries.append(f"{hour // 24 + 1}:{hour % 24}:4:{mean}:{empty}:{full}")
+    return ",".join(entries)
 
 
 def find_last_evening() -> datetime:
