@@ -4,9 +4,11 @@ import contextlib
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from local.environment.clock import Clock, SimulatedClock
 from local.errors import LocalError
+from local.feeds.replay import Replay
 from local.runs.local_run import LocalRun, start_run
 from local.runs.options import Options
 from local.runs.page import page_url, write_page
@@ -21,6 +23,7 @@ from local.runs.report import (
 )
 from local.runs.terminal import Terminal
 from local.services.scheduler_times import cron_times_after
+from local.stack.synthesis import check_environment
 from local.workloads.spark import local_spark
 
 MAX_TICKS = 1440  # all ticks are within one day, because the nightly batch rebuilds one
@@ -43,11 +46,12 @@ def run_demo(options: Options, terminal: Terminal) -> Report:
         raise LocalError(f"TICKS={ticks} is too many: a demo's ticks lie within one day, at most {MAX_TICKS}")
     local_spark()  # fail early without Java, which the batch at the end needs
     day = day_to_simulate(datetime.now(UTC), ticks)
+    start = simulation_start(list_collect_times(options, day), day, ticks)
     clock = SimulatedClock(day - timedelta(minutes=1))
     with start_run(options, terminal, clock) as run:
         report = begin_report(run)
         try:
-            _run_pipeline(run, report, day, ticks)
+            _run_pipeline(run, report, day, start, ticks)
         except LocalError as error:
             report.problem = str(error)
         if report.problem is None:
@@ -98,6 +102,21 @@ def day_to_simulate(now: datetime, ticks: int) -> datetime:
     return today if now + MARGIN + ticks * TIME_PER_TICK >= today + DAY else today - DAY
 
 
+def list_collect_times(options: Options, day: datetime) -> list[datetime]:
+    """Return the times of a day (UTC) at which the job that collects is due; of a recording, only the minutes it has.
+
+    Nothing is started for it, so a demo with too many ticks leaves the data of the previous one. Raises LocalError.
+    """
+    schedule = check_environment(options.environment, options.feed).schedule
+    job = {"name": "collect", "schedule": schedule.collect, "timeZone": schedule.time_zone}
+    following = cron_times_after(job, day - timedelta(seconds=1))
+    fires = [following()]
+    while fires[-1] < day + DAY:
+        fires.append(following())
+    replay = Replay(options.replay, ZoneInfo(schedule.time_zone)) if options.replay else None
+    return [fire for fire in fires[:-1] if replay is None or replay.has_minute(fire)]
+
+
 def simulation_start(fires: list[datetime], day: datetime, ticks: int) -> datetime:
     """Return the start of simulated time: noon of the day, or earlier where the ticks do not fit after noon.
 
@@ -112,10 +131,9 @@ def simulation_start(fires: list[datetime], day: datetime, ticks: int) -> dateti
     return fires[-ticks] - timedelta(seconds=1)
 
 
-def _run_pipeline(run: LocalRun, report: Report, day: datetime, ticks: int) -> None:
+def _run_pipeline(run: LocalRun, report: Report, day: datetime, start: datetime, ticks: int) -> None:
     """Run the ticks, the sweep and the batch, in this order. Raises LocalError."""
     scheduler, names, terminal = run.scheduler, run.names, run.terminal
-    start = simulation_start(_fire_times(run, names.collect_job, day), day, ticks)
     _advance_to(run.clock, start)
     terminal.print_line(f"simulated time begins at {start:%Y-%m-%d %H:%M} UTC")
     print_events(run)
@@ -159,16 +177,6 @@ def _run_tick(run: LocalRun, report: Report, number: int, ticks: int) -> None:
     if rows and report.first_row_seconds is None:
         report.first_row_seconds = round(run.terminal.elapsed, 2)
     run.terminal.print_line(f"tick {number} of {ticks}, {run.clock.now():%H:%M} UTC: {rows:,} rows so far")
-
-
-def _fire_times(run: LocalRun, job: str, day: datetime) -> list[datetime]:
-    name = next(each for each in run.scheduler.jobs.list() if each["name"].endswith(f"/{job}"))
-    following = cron_times_after(name, day - timedelta(seconds=1))
-    fires = [following()]
-    while fires[-1] < day + DAY:
-        fires.append(following())
-    # Of a recording, only the minutes that it has.
-    return [fire for fire in fires[:-1] if not run.scheduler.is_skipped(job, fire)]
 
 
 def _advance_to(clock: Clock, moment: datetime) -> None:

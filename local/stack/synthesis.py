@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from cdk.settings import SettingsError, load_environments
+from cdk.settings import Settings, SettingsError, load_environments
 from commands.values import Project
 from feed import FeedError, load_feeds
 from local.errors import LocalError, ProcessError
@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 600.0  # the first synthesis downloads packages for the cluster
 
 
-def check_environment(environment: str, feed: str | None = None) -> None:
-    """Raise LocalError for an environment that does not exist, or whose file is invalid.
+def check_environment(environment: str, feed: str | None = None) -> Settings:
+    """Return an environment's settings. Raises LocalError if it does not exist, or its file is invalid.
 
     A synthesis would find that too, but only after the data of the previous demo is gone.
     """
@@ -28,7 +28,7 @@ def check_environment(environment: str, feed: str | None = None) -> None:
         )
     try:
         feeds = load_feeds(Path(os.environ.get("VLILLE_SOURCES", ROOT / "sources")))
-        load_environments(project.environments_folder, feeds, feed=feed, only=environment)
+        return load_environments(project.environments_folder, feeds, feed=feed, only=environment)[environment]
     except (SettingsError, FeedError) as error:
         raise LocalError(str(error)) from error
 

@@ -275,7 +275,7 @@ def test_a_day_of_a_demo_is_exported(replayed: FinishedRun, kind: str, begins: b
 
 @pytest.mark.local
 def test_a_recording_with_gaps_is_replayed_at_its_own_minutes(
-    unusual_demo: FinishedRun, recording: Path, tmp_path: Path
+    unusual_demo: FinishedRun, recording: Path
 ) -> None:
     assert unusual_demo.code == 0, unusual_demo.output
     assert (unusual_demo.report["ticks"], unusual_demo.report["ticks_left_out"]) == (3, 3)
@@ -287,8 +287,6 @@ def test_a_recording_with_gaps_is_replayed_at_its_own_minutes(
         replayed[f"2026-07-07T{at:%H%M}.json"] = decompress(file.read_bytes(), 2**20)
     expected = [f"2026-07-07T08{minute}.json" for minute in (28, 30, 33)]
     assert replayed == {name: (recording / name).read_bytes() for name in expected}
-    more = run(tmp_path, "demo", "--ticks", "5", "--feed", "vlille_ods", "--replay", str(recording))
-    assert "TICKS=5 is too many: the job that collects runs 4 times on that day" in more.output
 
 
 @pytest.mark.local
@@ -475,6 +473,13 @@ def test_a_demo_keeps_the_data_of_make_up(kept_up: tuple[Up, FinishedRun, Finish
     with open_run_folder(Options("up", "dev", base=cwd / ".local"), terminal):
         assert json.loads((ended.folder / "report.json").read_text()) == ended.report
         assert not aside.exists()
+
+
+@pytest.mark.local
+def test_too_many_ticks_for_a_recording_start_nothing(recording: Path, tmp_path: Path) -> None:
+    done = run(tmp_path, "demo", "--ticks", "5", "--feed", "vlille_ods", "--replay", str(recording))
+    assert done.output == "\nTICKS=5 is too many: the job that collects runs 4 times on that day\n"
+    assert (done.code, list(tmp_path.iterdir())) == (1, [])
 
 
 @pytest.fixture
