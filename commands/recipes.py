@@ -214,10 +214,16 @@ def _test(target: str, options: Options, runner: Runner) -> int:
     chosen = ["-m", UNIT_TESTS, "-n", "2", "--dist", "worksteal"]
     if target == "test":
         # In the order of conftest.py, the slowest files first: that of xdist begins with those of the most tests.
-        chosen = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=10"]
+        chosen = ["-n", str(_count_test_processes()), "--dist", "loadfile", "--no-loadscope-reorder"]
+        chosen += ["--durations=10"]
     # Tests start the project's programs hundreds of times: without bytecode, each start compiles them again.
     compiling = runner.with_variables({"PYTHONDONTWRITEBYTECODE": ""})
     return compiling.exec_python("-m", "pytest", "-q", *chosen, *more)
+
+
+def _count_test_processes() -> int:
+    """Return one more than there are processors, because a test waits for programs; four need 6 GiB of memory."""
+    return min(4, (os.process_cpu_count() or 1) + 1)
 
 
 def _soak(_target: str, options: Options, runner: Runner) -> int:
