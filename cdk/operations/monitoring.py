@@ -116,12 +116,12 @@ class Monitoring(Construct):
             "has fewer records than it announces (`incomplete_response`), or no longer fills a column of the view "
             "availability or keeps a column's type (`schema_drift`); or no station has reported for long "
             "(`stale_feed`), no station has changed for long (`frozen_feed`), the API redirects to another URL "
-            "(`moved_feed`), or it sent Retry-After (`asked_to_wait`). The function's log and `make smoke` have the "
-            "details. The raw responses are stored: adapt the feed's folder, deploy, and rebuild the days.",
+            "(`moved_feed`), or it sent Retry-After (`retry_after_received`). The function's log and `make smoke` have "
+            "the details. The raw responses are stored: adapt the feed's folder, deploy, and rebuild the days.",
             'resource.type="cloud_run_revision"'
             f' AND resource.labels.service_name="{collection.function.name}"'
             ' AND jsonPayload.event=("unusable_response" OR "no_rows" OR "incomplete_response" OR "schema_drift" OR '
-            '"stale_feed" OR "frozen_feed" OR "moved_feed" OR "asked_to_wait")',
+            '"stale_feed" OR "frozen_feed" OR "moved_feed" OR "retry_after_received")',
         )
         self._on_logs(
             "batch_failed",

@@ -33,7 +33,7 @@ class ApiError(RuntimeError):
 
     `status` is the HTTP status of its response, if there was one; `retry_after_s` is its Retry-After in seconds.
 
-    What to do: nothing at first: Pub/Sub redelivers the message with backoff. If it goes on, request the URL of the
+    What to do: nothing at first: Pub/Sub redelivers the message with backoff. If it continues, request the URL of the
     feed yourself.
     """
 

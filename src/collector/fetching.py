@@ -81,7 +81,7 @@ def fetch_tick_response(
             break
         reason = redact(outcome.rejections[0].message)
         message = f"unusable response, requesting again in {pause_s:g} s: {reason}"
-        log(logging.WARNING, message, event="asked_again", feed=feed.name)
+        log(logging.WARNING, message, event="request_repeated", feed=feed.name)
         time.sleep(pause_s)
     if first is None:
         raise ApiError(f"{feed.name}: no request was made, because `tries` is {tries}; expected 1 or more")

@@ -42,7 +42,7 @@ def collect(request: flask.Request) -> tuple[str, int]:
         settings, feed, services = _get_instance()
         collect_tick(settings, feed, services, read_delivery(request.get_json(silent=True)))
     except EnvelopeError as error:
-        log(logging.ERROR, f"request refused: {error}")
+        log(logging.ERROR, f"message rejected with status 400: {error}")
         return str(error), 400
     except Exception as error:
         log(logging.ERROR, f"collection failed; Pub/Sub will redeliver the message: {error}", exc_info=True)

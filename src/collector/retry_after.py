@@ -12,7 +12,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Client as StorageClient
 
 from collector.api import ApiError
-from feed import wait_name
+from feed import wait_marker_name
 from telemetry import log
 
 CALL_SECONDS = 30.0
@@ -27,7 +27,7 @@ class WaitError(ApiError):
 
 def check_wait_marker(client: StorageClient, bucket: str, feed_name: str, now: datetime) -> None:
     """Raise WaitError if nothing may be requested in the current minute."""
-    name = wait_name(feed_name, now)
+    name = wait_marker_name(feed_name, now)
     try:
         client.bucket(bucket).blob(name).reload(timeout=CALL_SECONDS)
     except NotFound:
@@ -45,10 +45,10 @@ def create_wait_markers(
         return
     until = now + min(timedelta(seconds=error.retry_after_s), MAX_WAIT)
     message = f"{error}; no request for {feed_name} before {until.replace(second=0) + _MINUTE:%H:%M} UTC"
-    log(logging.ERROR, message, event="asked_to_wait", feed=feed_name, seconds=error.retry_after_s)
+    log(logging.ERROR, message, event="retry_after_received", feed=feed_name, seconds=error.retry_after_s)
     minute = now.replace(second=0, microsecond=0)
     while minute <= until:
-        blob = client.bucket(bucket).blob(wait_name(feed_name, minute))
+        blob = client.bucket(bucket).blob(wait_marker_name(feed_name, minute))
         minute += _MINUTE
         try:
             blob.upload_from_string(

@@ -41,7 +41,7 @@ class RefusedError(Exception):
 class UnverifiedError(Exception):
     """The copy differs from the source: the source stays, and the next sweep tries again.
 
-    What to do: nothing at first: the next sweep copies it again. If it goes on, compare both objects' MD5.
+    What to do: nothing at first: the next sweep copies it again. If it continues, compare both objects' MD5.
     """
 
 

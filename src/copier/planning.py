@@ -12,7 +12,7 @@ from feed import (
     parse_legacy_name,
     parse_object_name,
     parse_rejected_name,
-    parse_wait_name,
+    parse_wait_marker_name,
     rejected_archive_name,
 )
 from feed.parsing.compression import MIB
@@ -74,7 +74,7 @@ def plan_object(name: str, size: int, feeds: Iterable[Feed]) -> Plan:
 def _plan_auxiliary(name: str) -> Plan | None:
     """Return what to do with a wait marker or a rejected response; None for any other object."""
     with suppress(ValueError):
-        return WaitMarker(parse_wait_name(name)[1])
+        return WaitMarker(parse_wait_marker_name(name)[1])
     with suppress(ValueError):
         feed_name, tick = parse_rejected_name(name)
         return Landed(rejected_archive_name(feed_name, tick), tick)

@@ -18,7 +18,7 @@ class Settings:
 
     A landed object is deleted only `redelivery_window_s` after its tick, when Pub/Sub cannot deliver the tick's message
     any more: until then its name prevents a second delivery from storing another response. With `keep` no source is
-    deleted: the original files of a backfill belong to the user.
+    deleted: the old files of a backfill belong to the user.
     """
 
     landing_bucket: str

@@ -21,9 +21,7 @@ FIELDS = "items(name,bucket,generation,size,crc32c,timeCreated,metadata),nextPag
 MAX_LISTED = 50  # refusals and failures that the response lists; the counts include all
 
 
-_Job = tuple[
-    Blob, Plan, dict[str, Blob]
-]  # an object, what to do with it, and the known objects of the archive by name
+_Job = tuple[Blob, Plan, dict[str, Blob]]  # an object, its plan, and the archived objects by name
 
 
 @dataclass
@@ -83,7 +81,7 @@ def sweep_landing_bucket(
     def move(job: _Job) -> MoveResult | Exception | None:
         if deadline.is_over():
             return None
-        is_in_window = _get_age_start(job[1]) > last_deletable
+        is_in_window = _get_retention_start(job[1]) > last_deletable
         return _move_object(*job, archive, deadline, keep=settings.keep or is_in_window)
 
     with (
@@ -104,31 +102,31 @@ def sweep_landing_bucket(
     return done
 
 
-def _get_age_start(job: Plan) -> datetime:
+def _get_retention_start(plan: Plan) -> datetime:
     """Return the time that an object's age counts from; the earliest time if no delivery needs the object."""
-    match job:
+    match plan:
         case Landed():
-            return job.tick
+            return plan.tick
         case WaitMarker():
-            return job.minute
+            return plan.minute
         case _:
             return datetime.min.replace(tzinfo=UTC)
 
 
 def _move_object(
-    blob: Blob, job: Plan, archived: dict[str, Blob], archive: Bucket, deadline: Deadline, *, keep: bool
+    blob: Blob, plan: Plan, archived: dict[str, Blob], archive: Bucket, deadline: Deadline, *, keep: bool
 ) -> MoveResult | Exception | None:
     """Return the result of one object, None if no time was left."""
     try:
-        match job:
+        match plan:
             case Refused():
-                return RefusedError(job.reason)
+                return RefusedError(plan.reason)
             case WaitMarker():
                 done = delete_wait_marker(blob, deadline, keep=keep)
             case Landed():
-                done = move_landed(blob, archive, job, archived, deadline, keep=keep)
+                done = move_landed(blob, archive, plan, archived, deadline, keep=keep)
             case Legacy():
-                done = move_legacy(blob, archive, job, archived, deadline, keep=keep)
+                done = move_legacy(blob, archive, plan, archived, deadline, keep=keep)
     except RefusedError as error:
         return error
     except OutOfTimeError:
@@ -152,13 +150,13 @@ def _list_pages(client: StorageClient, bucket: str, prefix: str | None = None) -
 
 
 def _list_archived(
-    client: StorageClient, settings: Settings, jobs: Iterable[Plan], deadline: Deadline
+    client: StorageClient, settings: Settings, plans: Iterable[Plan], deadline: Deadline
 ) -> dict[str, Blob]:
-    """Return the archive's objects of all hours that a page will be copied to: one listing per hour, not per object.
+    """Return the archived objects by name, of the hours into which a page's objects go: one listing per hour.
 
     After the deadline the listing stops: without it, the copy's precondition finds an existing object.
     """
-    names = [name for job in jobs for name in _list_destinations(job, settings)]
+    names = [name for plan in plans for name in _list_destinations(plan, settings)]
     hours = {name.rpartition("/")[0] + "/" for name in names}
     found: dict[str, Blob] = {}
     for hour in sorted(hours):
@@ -169,10 +167,10 @@ def _list_archived(
     return found
 
 
-def _list_destinations(job: Plan, settings: Settings) -> list[str]:
+def _list_destinations(plan: Plan, settings: Settings) -> list[str]:
     """Return the archive names to look for; none for a legacy object that is read in any case."""
-    if isinstance(job, Landed):
-        return [job.destination]
-    if isinstance(job, Legacy) and settings.keep:
-        return [archive_name(job.feed.name, tick) for tick in job.candidates]
+    if isinstance(plan, Landed):
+        return [plan.destination]
+    if isinstance(plan, Legacy) and settings.keep:
+        return [archive_name(plan.feed.name, tick) for tick in plan.candidates]
     return []

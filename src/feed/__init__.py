@@ -14,10 +14,10 @@ from feed.naming import (
     parse_legacy_name,
     parse_object_name,
     parse_rejected_name,
-    parse_wait_name,
+    parse_wait_marker_name,
     rejected_archive_name,
     rejected_name,
-    wait_name,
+    wait_marker_name,
 )
 from feed.parsing.compression import DecompressionError, TooLargeError, compress, decompress, decompress_body
 from feed.parsing.encoding import parse_charset
@@ -129,7 +129,7 @@ __all__ = [
     "parse_object_name",
     "parse_rejected_name",
     "parse_response",
-    "parse_wait_name",
+    "parse_wait_marker_name",
     "quarantine_schema",
     "read_page",
     "redact_body",
@@ -143,5 +143,5 @@ __all__ = [
     "spark_schema",
     "split_response",
     "station_schema",
-    "wait_name",
+    "wait_marker_name",
 ]

@@ -63,7 +63,7 @@ def rejected_archive_name(feed_name: str, tick: datetime) -> str:
     return f"rejected/{archive_prefix(feed_name, _to_utc(tick).date())}{_format_stamp(tick)}.gz"
 
 
-def wait_name(feed_name: str, minute: datetime) -> str:
+def wait_marker_name(feed_name: str, minute: datetime) -> str:
     """Return `waits/<feed>/20231026T205000Z`: the note that nothing may be requested in that minute."""
     return f"waits/{_check_feed_name(feed_name)}/{_format_stamp(_to_utc(minute).replace(second=0, microsecond=0))}"
 
@@ -73,9 +73,9 @@ def parse_rejected_name(name: str) -> tuple[str, datetime]:
     return _parse_name(_REJECTED, name, rejected_name)
 
 
-def parse_wait_name(name: str) -> tuple[str, datetime]:
-    """Return (feed, minute) of a `wait_name`. Raises ValueError for any other name."""
-    return _parse_name(_WAIT, name, wait_name)
+def parse_wait_marker_name(name: str) -> tuple[str, datetime]:
+    """Return (feed, minute) of a `wait_marker_name`. Raises ValueError for any other name."""
+    return _parse_name(_WAIT, name, wait_marker_name)
 
 
 def _parse_name(

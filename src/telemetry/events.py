@@ -4,14 +4,6 @@ An event is the field `event` of a log line: in Cloud Logging, `jsonPayload.even
 """
 
 EVENTS: dict[str, tuple[str, str]] = {
-    "asked_again": (
-        "A response was unusable, and the collector requests the API again within the same delivery.",
-        "Nothing, unless it goes on: the fields of the tick's line `collected` name the reasons.",
-    ),
-    "asked_to_wait": (
-        "The API wants no request for a time (`Retry-After` of more than 10 s); every delivery respects it.",
-        "Nothing, unless it goes on: then request less often, or ask the publisher for a higher limit.",
-    ),
     "collected": (
         "The tick is stored, and something of its response was rejected or differs from the sample.",
         "Query the table `quarantine` for the reasons: docs/feeds.md lists them.",
@@ -26,7 +18,7 @@ EVENTS: dict[str, tuple[str, str]] = {
     ),
     "load_job_failed": (
         "A BigQuery load job failed; a later attempt has another ID, and the nightly rebuild loads what is missing.",
-        "Read the reason in the log line. Failed jobs count against the 1,500 of a table and day.",
+        "Read the reason in the log line. Failed jobs count towards the limit of 1,500 load jobs per table and day.",
     ),
     "moved_feed": (
         "The API redirects permanently, or responds with 404 or 410.",
@@ -36,21 +28,29 @@ EVENTS: dict[str, tuple[str, str]] = {
         "The response has records and none became a row, or it has no records.",
         "Query the table `quarantine`, adapt `sources/<feed>/`, deploy, and rebuild the days.",
     ),
-    "not renewed": (
-        "The dashboard could not renew one of its files; visitors see the last known one.",
-        "Read the error: a used-up budget ends at midnight UTC, a 403 is a missing role (docs/access.md).",
-    ),
     "not_joined": (
         "The second document of `[join]` could not be fetched or read: the rows have no values in its columns.",
-        "If it goes on, request the URL of `[join]` yourself.",
+        "If it continues, request the URL of `[join]` yourself.",
     ),
     "postponed": (
-        "A delivery made no request, since the API has asked to wait until later.",
+        "A delivery made no request: a `Retry-After` of the API is not over yet.",
         "Nothing: Pub/Sub redelivers the message.",
     ),
     "quota_exceeded": (
-        "A BigQuery quota is used up: no further load job is made for a time.",
-        "`make smoke` counts the day's load jobs; the nightly rebuild loads the stored responses.",
+        "A BigQuery quota is used up: no further load job is created for some time.",
+        "Nothing: the nightly rebuild loads the stored responses. `make smoke` shows the day's load jobs.",
+    ),
+    "refresh_failed": (
+        "The dashboard could not refresh one of its files; visitors see the last known one.",
+        "Read the error: a used-up budget ends at midnight UTC, a 403 is a missing role (docs/access.md).",
+    ),
+    "request_repeated": (
+        "A response was unusable, and the collector requests the API again within the same delivery.",
+        "Nothing, unless it continues: the fields of the tick's line `collected` name the reasons.",
+    ),
+    "retry_after_received": (
+        "The API sent `Retry-After` of more than 10 s: nothing is requested until then.",
+        "Nothing, unless it continues: then request less often, or ask the publisher for a higher limit.",
     ),
     "schema_drift": (
         "A column of `[common]`, the key, or every value of a column is lost: the API's fields have changed.",
@@ -69,11 +69,11 @@ EVENTS: dict[str, tuple[str, str]] = {
         "The next sweep tries again. The lines before it name each object with the reason.",
     ),
     "system_changed": (
-        "A GBFS system moved, changed its version or files, could not be reached, or is listed no more.",
+        "A GBFS system moved, changed its version or files, could not be reached, or is no longer listed.",
         "Query the table `systems` for what changed; remove a system that is gone from `[gbfs]`.",
     ),
     "unusable_response": (
         "No records could be read from the response; its bytes are stored.",
-        "Query the table `quarantine` for the reason. If the API is well again, nothing is left to do.",
+        "Query the table `quarantine` for the reason. If the API has recovered, do nothing.",
     ),
 }

@@ -80,7 +80,7 @@ CALLS: dict[Grant, Calls] = {
         ("src/collector/landing.py", "(landing_bucket, name)"),
         ("src/collector/landing.py", "download_as_bytes"),
         ("src/collector/station_state.py", "client.list_blobs"),
-        ("src/collector/retry_after.py", "wait_name(feed_name, now)"),
+        ("src/collector/retry_after.py", "wait_marker_name(feed_name, now)"),
     ),
     Grant("collector", "project", "roles/bigquery.jobUser"): (
         ("src/collector/loading.py", "client.load_table_from_file"),

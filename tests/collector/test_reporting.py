@@ -127,7 +127,7 @@ def test_an_api_that_was_shut_down_is_reported(
 
 EVENTS = (
     *("unusable_response", "no_rows", "incomplete_response", "schema_drift", "stale_feed"),
-    *("frozen_feed", "moved_feed", "asked_to_wait"),
+    *("frozen_feed", "moved_feed", "retry_after_received"),
 )
 
 

@@ -9,7 +9,7 @@ from collector.api import ApiError
 from collector.envelope import Delivery
 from collector.retry_after import MAX_WAIT, WaitError, check_wait_marker, create_wait_markers
 from collector.tick import Services, TickMemory, collect_tick
-from feed import landing_name, wait_name
+from feed import landing_name, wait_marker_name
 from tests.collector.fakes import TICK, CollectorEnvironment, FakeApi, MakeEnvironment, Reply
 
 pytestmark = pytest.mark.emulator
@@ -83,7 +83,7 @@ def test_each_minute_of_a_wait_has_a_note(
             environment.gcs, bucket, "bikes", NOW, ApiError("slow down", retry_after_s=seconds)
         )
     assert environment.names(bucket) == [
-        wait_name("bikes", datetime.fromisoformat(f"2023-10-26T{each}:00+00:00")) for each in minutes
+        wait_marker_name("bikes", datetime.fromisoformat(f"2023-10-26T{each}:00+00:00")) for each in minutes
     ]
     check_wait_marker(environment.gcs, bucket, "trams", NOW)
     check_wait_marker(environment.gcs, bucket, "bikes", NOW + MAX_WAIT + timedelta(minutes=1))
@@ -95,9 +95,12 @@ def test_a_note_of_waiting_has_its_reason(make_environment: MakeEnvironment) -> 
     create_wait_markers(
         environment.gcs, bucket, "bikes", NOW, ApiError("answered 429", status=429, retry_after_s=90)
     )
-    note = environment.gcs.bucket(bucket).blob(wait_name("bikes", NOW)).download_as_bytes()
+    note = environment.gcs.bucket(bucket).blob(wait_marker_name("bikes", NOW)).download_as_bytes()
     assert note == b"answered 429; no request for bikes before 20:52 UTC\n"
 
 
 def test_names_of_notes_are_of_utc_minutes() -> None:
-    assert wait_name("bikes", datetime(2026, 1, 1, 0, 0, 59, tzinfo=UTC)) == "waits/bikes/20260101T000000Z"
+    assert (
+        wait_marker_name("bikes", datetime(2026, 1, 1, 0, 0, 59, tzinfo=UTC))
+        == "waits/bikes/20260101T000000Z"
+    )

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from copier.sweep import Sweep, sweep_landing_bucket
-from feed import archive_name, compress, landing_name, rejected_archive_name, rejected_name, wait_name
+from feed import archive_name, compress, landing_name, rejected_archive_name, rejected_name, wait_marker_name
 from tests.copier.conftest import Buckets
 from tests.copier.test_sweep import STILL
 
@@ -50,7 +50,7 @@ def test_a_tick_ahead_of_the_copiers_clock_is_retained(buckets: Buckets) -> None
     assert list(buckets.landed) == [LANDED]
 
 
-def test_originals_of_a_backfill_stay_however_old_they_are(buckets: Buckets) -> None:
+def test_old_files_of_a_backfill_stay_however_old_they_are(buckets: Buckets) -> None:
     buckets.put(LANDED, compress(b"{}"))
     assert counts(sweep_at(buckets, timedelta(days=400), keep=True)) == (1, 0, 0, 0)
     assert counts(sweep_at(buckets, timedelta(days=400), keep=True)) == (0, 1, 0, 0)
@@ -65,7 +65,7 @@ def test_a_retained_object_that_differs_from_the_archives_is_refused(buckets: Bu
 
 
 def test_a_note_of_waiting_goes_when_its_minute_is_long_over(buckets: Buckets) -> None:
-    note = wait_name("trams", TICK)
+    note = wait_marker_name("trams", TICK)
     buckets.put(note, b"no request of trams before 20:52 UTC")
     assert counts(sweep_at(buckets, WINDOW - timedelta(seconds=1))) == (0, 1, 0, 0)
     assert list(buckets.landed) == [note]

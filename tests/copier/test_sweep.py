@@ -351,16 +351,16 @@ def test_kept_source_files_are_archived_once(
 ) -> None:
     """A second run reads none of them again: not even one of the hour that happens twice."""
     [feed] = old_feeds
-    originals = {
+    old_files = {
         "data___2023-10-26_22:50:00.json": b'{"records": []}',
         "data___2023-10-29_02:30:00.json": make_body(feed, "2023-10-29T02:29:40+02:00"),
         landing_name("trams", TICK): compress(b"{}"),
     }
-    for name, content in originals.items():
+    for name, content in old_files.items():
         buckets.put(name, content)
     settings = replace(buckets.settings, keep=True)
     done = sweep_landing_bucket(buckets.client, settings, old_feeds, STILL)
-    assert (done.moved, done.skipped, buckets.landed) == (3, 0, originals)
+    assert (done.moved, done.skipped, buckets.landed) == (3, 0, old_files)
     archived = buckets.archived
     assert len(archived) == 3
 
@@ -372,4 +372,4 @@ def test_kept_source_files_are_archived_once(
             patch.setattr(Blob, step, read)
         again = sweep_landing_bucket(buckets.client, settings, old_feeds, STILL)
     assert (again.moved, again.skipped + again.retained, again.failed) == (0, 3, 0)
-    assert (buckets.landed, buckets.archived) == (originals, archived)
+    assert (buckets.landed, buckets.archived) == (old_files, archived)

@@ -87,7 +87,7 @@ class Cache:
                 until = lifetime(content) if callable(lifetime) else lifetime
                 entry.expires = None if until is None else now + until
             except Exception as error:
-                log(logging.ERROR, f"{name} could not be refreshed: {error}", event="not renewed")
+                log(logging.ERROR, f"{name} could not be refreshed: {error}", event="refresh_failed")
                 if entry.document is None:
                     entry.failure, entry.retry_at = error, now + RETRY_AFTER
                     self._evict(name)

@@ -185,19 +185,19 @@ class DayBatches:
             **asdict(statistics),
         )
         for drift, responses in merge_drifts(results).items():
-            log(logging.WARNING, f"{drift} (in {responses} responses)", answers=responses)
+            log(logging.WARNING, f"{drift} (in {responses} responses)", responses=responses)
         return ReadBatch(listed, results, statistics)
 
     def _replace(self, read: "ReadBatch") -> None:
         replacements, days = self.replacements(read), list(read.listed)
         replace_days(self.bq, replacements, days, f"{self.run_id}_{days[0]:%Y%m%d}", self.started)
         log(logging.INFO, f"{format_days(days)} replaced in {replacements[0].table}", days=len(days))
-        accounts = sum_statistics_by_day(read.results)
-        self.done |= accounts
+        statistics_by_day = sum_statistics_by_day(read.results)
+        self.done |= statistics_by_day
         self.progress.add(
             self.run_id,
             {
-                day: FinishedDay(digest_objects(hours, self.settings.code), accounts[day])
+                day: FinishedDay(digest_objects(hours, self.settings.code), statistics_by_day[day])
                 for day, hours in read.listed.items()
             },
         )

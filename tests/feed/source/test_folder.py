@@ -31,7 +31,7 @@ def test_the_projects_feeds(feeds: dict[str, Feed]) -> None:
     assert list(feeds) == ["vlille_gbfs", "vlille_ods", "vlille_ogc", "vlille_wfs"]
 
 
-def test_ods_keeps_the_originals_columns(ods: Feed) -> None:
+def test_ods_keeps_the_columns_of_the_tutorial(ods: Feed) -> None:
     assert [(column.name, column.type) for column in ods.columns] == [
         ("recordid", "STRING"),
         ("record_timestamp", "TIMESTAMP"),

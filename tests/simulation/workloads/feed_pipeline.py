@@ -25,7 +25,7 @@ from feed import (
     load_feed,
     make_empty_response_rows,
     make_rejection_rows,
-    wait_name,
+    wait_marker_name,
 )
 from spark.rebuild.job import rebuild_days
 from spark.rebuild.planning import ArchiveHour
@@ -120,7 +120,7 @@ class Pipeline:
         stored = (landing_name(FEED.name, message.tick), LANDING)
         landed = self.storage.buckets[LANDING]
         waits = frozenset(each for each in landed if each.startswith("waits/"))
-        if wait_name(FEED.name, self.world.now) not in waits:
+        if wait_marker_name(FEED.name, self.world.now) not in waits:
             waits = frozenset()
         self._fetching[name] = message, attempt > 1 and stored[0] in landed, waits
         failure_count = self.world.failure_count
@@ -195,7 +195,7 @@ class Pipeline:
                 self.world.failure_count += 1
                 raise ApiError("the API is down")
             number = len(self.fetches) + 1
-            is_early = wait_name(FEED.name, self.world.now) in waits
+            is_early = wait_marker_name(FEED.name, self.world.now) in waits
             self.fetches.append(Fetch(message.tick, number, is_redundant, is_early))
             if (wait_s := self.get_retry_after_s()) > 0:
                 self.world.failure_count += 1
