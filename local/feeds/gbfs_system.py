@@ -20,8 +20,8 @@ TTL_S = 60
 RETRY_AFTER_S = 120
 HANG_S = 60.0
 # Faults of a file's stations, and of its transfer.
-CONTENT_ACCIDENTS = ("duplicate", "frozen", "milliseconds", "no_stations", "zero_place", "zombie")
-TRANSFER_ACCIDENTS = ("cut", "error", "hang", "html", "moved", "too_many")
+CONTENT_FAULTS = ("duplicate", "frozen", "milliseconds", "no_stations", "zero_coordinates", "zombie")
+TRANSFER_FAULTS = ("cut", "error", "hang", "html", "moved", "too_many")
 _PLACE = 50.63, 3.06  # where the system has no position
 _TYPES = ("bike", "ebike")
 
@@ -35,18 +35,18 @@ class SimulatedSystem:
     version: str = "2.3"
     stations: int = 60
     language: str = "en"
-    accidents: frozenset[str] = frozenset()
+    faults: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        unknown = self.accidents - {*CONTENT_ACCIDENTS, *TRANSFER_ACCIDENTS}
+        unknown = self.faults - {*CONTENT_FAULTS, *TRANSFER_FAULTS}
         if self.version not in VERSIONS or unknown:
-            raise ValueError(f"version {self.version!r}, accidents {sorted(unknown)}: unknown")
+            raise ValueError(f"version {self.version!r}, faults {sorted(unknown)}: unknown")
 
     @property
     def description(self) -> str:
         """The system in a few words."""
-        with_accidents = f" with {', '.join(sorted(self.accidents))}" if self.accidents else ""
-        return f"a simulated GBFS {self.version} system with {self.stations} stations{with_accidents}"
+        with_faults = f" with {', '.join(sorted(self.faults))}" if self.faults else ""
+        return f"a simulated GBFS {self.version} system with {self.stations} stations{with_faults}"
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ class SimulatedSystem:
         """Return a file, or gbfs, as of a minute (UTC); `base_url` has a trailing slash. Raises KeyError."""
         if file != "gbfs" and file not in self.files:
             raise KeyError(file)
-        if "frozen" in self.accidents:
+        if "frozen" in self.faults:
             minute = minute.replace(hour=0, minute=0)
         data: dict[str, Any] = getattr(self, f"_{file}")(minute, base_url)
         content: dict[str, Any] = {"last_updated": self._time(minute), "ttl": TTL_S, "data": data}
@@ -102,10 +102,10 @@ class SimulatedSystem:
 
     def _station_information(self, _minute: datetime, _base_url: str) -> dict[str, Any]:
         stations = [self._station(number) for number in range(self.stations)]
-        if "zombie" in self.accidents and stations:
+        if "zombie" in self.faults and stations:
             del stations[-1]
             stations.append(self._station(self.stations + 1_000))
-        if "zero_place" in self.accidents and stations:
+        if "zero_coordinates" in self.faults and stations:
             stations[0] |= {"lat": 0.0, "lon": 0.0}
         return self._list(stations)
 
@@ -121,7 +121,7 @@ class SimulatedSystem:
 
     def _station_status(self, minute: datetime, _base_url: str) -> dict[str, Any]:
         stations = [self._status(number, minute) for number in range(self.stations)]
-        if "duplicate" in self.accidents and stations:
+        if "duplicate" in self.faults and stations:
             stations.append(stations[0])
         return self._list(stations)
 
@@ -147,7 +147,7 @@ class SimulatedSystem:
             status["vehicle_types_available"] = [
                 {"vehicle_type_id": kind, "count": count} for kind, count in counts
             ]
-        if "milliseconds" in self.accidents and self._major < 3:
+        if "milliseconds" in self.faults and self._major < 3:
             status["last_reported"] *= 1_000
         return status
 
@@ -175,7 +175,7 @@ class SimulatedSystem:
         return text if self._major < 3 else [{"text": text, "language": self.language}]
 
     def _list(self, stations: list[dict[str, Any]]) -> dict[str, Any]:
-        return {"stations": [] if "no_stations" in self.accidents else stations}
+        return {"stations": [] if "no_stations" in self.faults else stations}
 
 
 def _capacity(number: int) -> int:
@@ -225,14 +225,14 @@ def serve_system(
             except KeyError:
                 self.respond(HTTPStatus.NOT_FOUND, b"not found\n")
                 return
-            accident = next((each for each in TRANSFER_ACCIDENTS if each in system.accidents), None)
-            if accident is None or file == "gbfs" or self.path.endswith("?moved"):
+            fault = next((each for each in TRANSFER_FAULTS if each in system.faults), None)
+            if fault is None or file == "gbfs" or self.path.endswith("?moved"):
                 self.respond_with(body)
             else:
-                self.strike(accident, body)
+                self.strike(fault, body)
 
-        def strike(self, accident: str, body: bytes) -> None:
-            match accident:
+        def strike(self, fault: str, body: bytes) -> None:
+            match fault:
                 case "cut":
                     self.respond(HTTPStatus.OK, body[: len(body) // 2])
                 case "error":

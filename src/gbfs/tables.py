@@ -27,14 +27,14 @@ APPEARED, CHANGED, VANISHED = "appeared", "changed", "vanished"
 
 COLLECTED_AT = Column("collected_at", "TIMESTAMP", description="Minute of the tick (UTC)")
 SYSTEM_ID = Column("system_id", "STRING", description="Identifier of the system in the catalogue")
-VALID_FROM = Column("valid_from", "TIMESTAMP", description="Tick from which on the row holds (UTC)")
-EVENT = Column("event", "STRING", description="appeared, changed or vanished (listed no more)")
+VALID_FROM = Column("valid_from", "TIMESTAMP", description="Tick from which the row is valid (UTC)")
+EVENT = Column("event", "STRING", description="appeared, changed or vanished (no longer listed)")
 CHANGED_COLUMNS = Column(
-    "changed_columns", "STRING", "REPEATED", description="Columns that differ from the row before"
+    "changed_columns", "STRING", "REPEATED", description="Columns that differ from the previous row"
 )
 FILE_FIELDS = (
     Column("name", "STRING", path=("name",), description="Name of the file, as version 3 spells it"),
-    Column("url", "STRING", path=("url",), description="Where it is requested"),
+    Column("url", "STRING", path=("url",), description="URL of the file"),
 )
 
 
@@ -69,25 +69,29 @@ STATION_STATUS_TABLE = TableModel(
 )
 POLLS_TABLE = TableModel(
     name="polls",
-    description="Requests to GBFS systems: received, unchanged or failed; what has no row was not requested",
+    description="Requests to GBFS systems: received, unchanged or failed; a file without a row was not requested",
     columns=(
         COLLECTED_AT,
         SYSTEM_ID,
         Column("file", "STRING", description="Name of the file, as version 3 spells it"),
         Column("outcome", "STRING", description="received, unchanged (status 304) or failed"),
         Column("status", "INTEGER", description="HTTP status; null where there was no response"),
-        Column("error", "STRING", description="Why there is nothing to read"),
-        Column("fetched_at", "TIMESTAMP", description="When the response came"),
+        Column(
+            "error",
+            "STRING",
+            description="Why the request failed or the file could not be read; null otherwise",
+        ),
+        Column("fetched_at", "TIMESTAMP", description="When the response was received (UTC)"),
         Column("bytes", "INTEGER", description="Bytes of the body"),
-        Column("version", "STRING", description="Version of GBFS that the file says"),
-        Column("last_updated", "TIMESTAMP", description="When the system made the file"),
-        Column("ttl_seconds", "INTEGER", description="How long the file stays as it is"),
+        Column("version", "STRING", description="GBFS version of the file"),
+        Column("last_updated", "TIMESTAMP", description="`last_updated` of the file (UTC)"),
+        Column("ttl_seconds", "INTEGER", description="`ttl` of the file, in seconds"),
         Column("records", "INTEGER", description="Records of the file"),
         Column("rows", "INTEGER", description="Records that became rows"),
         Column(
             "rows_at",
             "TIMESTAMP",
-            description="Tick whose rows hold: this one, or an earlier one of the UTC day where unchanged",
+            description="Tick with the rows of station_status: this one, or an earlier one of the UTC day if unchanged",
         ),
     ),
     key=("system_id", "file"),
@@ -99,11 +103,13 @@ CHANGES_TABLE = TableModel(
     description="station_status of all GBFS systems: a row per change, made by the nightly batch from a day's packs",
     columns=(
         SYSTEM_ID,
-        Column("valid_from", "TIMESTAMP", description="First tick that said so (UTC)"),
+        Column(
+            "valid_from", "TIMESTAMP", description="First tick at which the station had these values (UTC)"
+        ),
         Column(
             "valid_to",
             "TIMESTAMP",
-            description="First tick that said otherwise, at the latest the midnight (UTC) after; exclusive",
+            description="First tick at which it had other values, at the latest the next midnight (UTC); exclusive",
         ),
         *STATION_STATUS.columns,
     ),
@@ -120,12 +126,16 @@ SYSTEMS_TABLE = TableModel(
         EVENT,
         CHANGED_COLUMNS,
         Column("is_reachable", "BOOLEAN", description="Whether its gbfs.json could be read"),
-        Column("error", "STRING", description="Why it could not be read"),
-        Column("is_listed", "BOOLEAN", description="Whether the public catalogue lists it; null: not known"),
+        Column("error", "STRING", description="Why gbfs.json could not be read; null otherwise"),
+        Column(
+            "is_listed",
+            "BOOLEAN",
+            description="Whether the public catalogue lists it; null if the catalogue was not read",
+        ),
         Column("country", "STRING", description="ISO 3166-1 alpha-2"),
         Column("location", "STRING", description="City or region, as the catalogue has it"),
         Column("discovery_url", "STRING", description="URL of its gbfs.json"),
-        Column("version", "STRING", description="Version of GBFS that its gbfs.json says"),
+        Column("version", "STRING", description="GBFS version of its gbfs.json"),
         Column("files", "RECORD", "REPEATED", description="Its files", fields=FILE_FIELDS),
         *_omit_columns(SYSTEM_INFORMATION, "system_id"),
     ),

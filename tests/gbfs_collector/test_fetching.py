@@ -23,13 +23,13 @@ QUICK = Limits(deadline_s=20, request_s=1)
 
 
 @contextmanager
-def serve_systems(*accidents: str) -> Iterator[list[SimulatedServer]]:
-    """Serve one system per accident, "" for none."""
+def serve_systems(*faults: str) -> Iterator[list[SimulatedServer]]:
+    """Serve one system per fault, "" for none."""
     with ExitStack() as closing:
         servers = []
-        for number, accident in enumerate(accidents):
+        for number, fault in enumerate(faults):
             system = SimulatedSystem(
-                f"s{number}", "S", stations=3, accidents=frozenset({accident} if accident else ())
+                f"s{number}", "S", stations=3, faults=frozenset({fault} if fault else ())
             )
             servers.append(serve_system(system, lambda: NOON))
             closing.callback(servers[-1].close)
@@ -41,8 +41,8 @@ def make_request(server: SimulatedServer, number: int = 0, **more: Any) -> Reque
 
 
 def test_every_request_has_its_result_in_order() -> None:
-    accidents = ("", "error", "too_many", "html", "cut", "hang", "moved", "")
-    with serve_systems(*accidents) as servers:
+    faults = ("", "error", "too_many", "html", "cut", "hang", "moved", "")
+    with serve_systems(*faults) as servers:
         wanted = [make_request(server, number) for number, server in enumerate(servers)]
         found = fetch_all(wanted, lambda: NOON, QUICK)
     assert [each.system_id for each in found] == [f"s{number}" for number in range(8)]

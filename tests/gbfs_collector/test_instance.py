@@ -252,7 +252,7 @@ def test_interval_minutes_and_secret_headers_are_applied(environment: Collection
 def test_another_instance_continues_with_the_request_state_of_the_latest_packs(
     environment: CollectionEnvironment,
 ) -> None:
-    environment.add_system(SimulatedSystem("lille", "V'lille", stations=2, accidents=frozenset({"frozen"})))
+    environment.add_system(SimulatedSystem("lille", "V'lille", stations=2, faults=frozenset({"frozen"})))
     for minute in range(3):
         environment.now = TICK + timedelta(minutes=minute)
         environment.make_instance().run_task(make_task("collect", environment.now))

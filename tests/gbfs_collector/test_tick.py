@@ -75,8 +75,8 @@ def environment(emulators: Emulators) -> Iterator[ShardEnvironment]:
         columns = [bigquery.SchemaField.from_api_repr(column) for column in schema]
         bq.create_table(bigquery.Table(f"{project}.vlille.{table}", schema=columns))
     environments: list[ShardEnvironment] = []
-    good = SimulatedSystem("good", "Good", stations=5, accidents=frozenset({"duplicate"}))
-    bad = SimulatedSystem("bad", "Bad", accidents=frozenset({"error"}))
+    good = SimulatedSystem("good", "Good", stations=5, faults=frozenset({"duplicate"}))
+    bad = SimulatedSystem("bad", "Bad", faults=frozenset({"error"}))
     with (
         closing(serve_system(good, lambda: environments[0].minute)) as server,
         closing(serve_system(bad, lambda: TICK)) as other,

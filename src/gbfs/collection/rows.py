@@ -73,8 +73,8 @@ def is_readable_status(each: FetchResult) -> bool:
 
 
 def make_quarantine_rows(reading: Reading, system_id: str, tick: datetime, pack: str) -> list[Row]:
-    """Return the rows of the quarantine table for the rejections and issues of a file."""
-    rejections = group_rejections((*reading.rejections, *reading.issues))
+    """Return the rows of the quarantine table for the rejections and rejected_values of a file."""
+    rejections = group_rejections((*reading.rejections, *reading.rejected_values))
     return make_rejection_rows(Outcome(system_id, tick, reading.records, [], rejections, ()), pack)
 
 

@@ -26,8 +26,8 @@ _TIME_TYPES = frozenset({"TIMESTAMP", "DATE"})
 class Reading:
     """The rows of one file: records == len(rows) + len(rejections) unless the whole file was rejected.
 
-    `rejections` are the rejected records, or the rejected file (index None); `issues` are values that became null
-    in a row. Both are for the quarantine table.
+    `rejections` are the rejected records, or the rejected file (index None); `rejected_values` are values that became
+    null in a row. Both are for the quarantine table.
     """
 
     file: str  # as in version 3
@@ -37,7 +37,7 @@ class Reading:
     records: int
     rows: list[dict[str, Any]]
     rejections: tuple[Rejection, ...]
-    issues: tuple[Rejection, ...]
+    rejected_values: tuple[Rejection, ...]
 
 
 def read_file(system: str, file: str, body: bytes, language: str = _ANY_LANGUAGE) -> Reading:
@@ -66,7 +66,7 @@ def read_file(system: str, file: str, body: bytes, language: str = _ANY_LANGUAGE
         records=len(records),
         rows=reader.rows,
         rejections=tuple(reader.rejections),
-        issues=tuple(reader.issues),
+        rejected_values=tuple(reader.rejected_values),
     )
 
 
@@ -122,7 +122,7 @@ class _RecordReader:
     def __init__(self, system: str, model: FileModel, document: Document, language: str) -> None:
         self.rows: list[dict[str, Any]] = []
         self.rejections: list[Rejection] = []
-        self.issues: list[Rejection] = []
+        self.rejected_values: list[Rejection] = []
         self._where, self._model, self._language = f"{system}: {model.name}", model, language
         self._upgrade = UPGRADES[document.version]
         is_3 = document.version.startswith("3")
@@ -142,7 +142,7 @@ class _RecordReader:
             self.rejections.append(replace(rejection, record=format_json(record)))
             return
         self.rows.append(row)
-        self.issues += [
+        self.rejected_values += [
             replace(_make_rejection(self._where, index, fault, "value"), value=format_json(fault.value))
             for fault in found
         ]
@@ -214,7 +214,7 @@ def _clear_invalid_coordinates(row: dict[str, Any], faults: list[_Fault]) -> Non
             row["lat"] = row["lon"] = None
             return
     if latitude == longitude == 0:
-        faults.append(_Fault("out_of_range", "lat", "0, 0", "the place of the station", 0))
+        faults.append(_Fault("out_of_range", "lat", "0, 0", "the coordinates of the station", 0))
         row["lat"] = row["lon"] = None
 
 

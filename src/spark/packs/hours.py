@@ -231,7 +231,7 @@ class _HourWork:
             rows_parsed=reading.records,
             rows_loaded=len(reading.rows),
             rows_rejected=reading.records - len(reading.rows),
-            values_rejected=len(reading.issues),
+            values_rejected=len(reading.rejected_values),
         )
         if reading.rows:
             system_ids = pa.repeat(pa.scalar(system_id), len(reading.rows))

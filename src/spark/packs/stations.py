@@ -191,7 +191,7 @@ def _cut_time(record: bytes) -> tuple[bytes | None, bytes | None]:
 
 
 def _has_no_errors(reading: Reading) -> bool:
-    return not reading.rejections and not reading.issues
+    return not reading.rejections and not reading.rejected_values
 
 
 def _make_columns(rows: Sequence[dict[str, Any]]) -> list[pa.Array]:

@@ -54,7 +54,7 @@ def read_status(*records: Any, version: str = "2.3") -> Reading:
 @pytest.mark.parametrize(("version", "file"), SCHEMA_FILES)
 def test_a_complete_record_of_every_version_becomes_a_complete_row(version: str, file: str) -> None:
     reading = read_file("lille", file, make_document(version, file, make_record(version, file)), "fr")
-    assert (reading.rejections, reading.issues) == ((), ())
+    assert (reading.rejections, reading.rejected_values) == ((), ())
     assert reading.version == recognize_version(version)
     assert (reading.last_updated, reading.ttl_seconds, reading.records) == (NOON, 60, 1)
     [row] = reading.rows
@@ -71,7 +71,7 @@ def test_the_required_fields_of_a_version_are_enough_for_a_row(version: str, fil
     reading = read_file(
         "lille", file, make_document(version, file, make_record(version, file, only_required=True))
     )
-    assert (reading.rejections, reading.issues) == ((), ())
+    assert (reading.rejections, reading.rejected_values) == ((), ())
     assert len(reading.rows) == 1
 
 
@@ -114,7 +114,7 @@ def test_the_same_station_of_every_version_gives_the_same_row() -> None:
 )
 def test_a_valid_value_is_converted(field: str, value: Any, kept: Any) -> None:
     reading = read_status(make_status(**{field: value}))
-    assert (reading.rejections, reading.issues) == ((), ())
+    assert (reading.rejections, reading.rejected_values) == ((), ())
     assert reading.rows[0][field.replace("num_bikes", "num_vehicles")] == kept
 
 
@@ -134,7 +134,7 @@ def test_an_invalid_optional_value_is_null_and_an_issue(field: str, value: Any, 
     reading = read_status(make_status(**{field: value}))
     assert reading.rejections == ()
     assert reading.rows[0][field] in (None, [])
-    [issue] = reading.issues
+    [issue] = reading.rejected_values
     assert (issue.reason, issue.index, issue.field.partition("[")[0]) == (reason, 0, field)
     assert (issue.scope, issue.record) == ("value", None)
     assert json.loads(issue.value or "") == value
@@ -167,7 +167,7 @@ def test_a_missing_field_that_the_standard_requires_is_an_issue() -> None:
     bare = {"station_id": "1", "num_bikes_available": 5}
     reading = read_status(bare)
     assert len(reading.rows) == 1
-    assert [(issue.reason, issue.field) for issue in reading.issues] == [
+    assert [(issue.reason, issue.field) for issue in reading.rejected_values] == [
         ("missing_field", name) for name in ("is_installed", "is_renting", "is_returning", "last_reported")
     ]
 
@@ -190,7 +190,9 @@ def test_invalid_coordinates_are_null_and_an_issue(lat: Any, lon: Any, coordinat
     reading = read_file("lille", "station_information", body, "fr")
     [row] = reading.rows
     assert (row["lat"], row["lon"]) == coordinates
-    assert [issue.reason for issue in reading.issues] == (["out_of_range"] if coordinates[0] is None else [])
+    assert [issue.reason for issue in reading.rejected_values] == (
+        ["out_of_range"] if coordinates[0] is None else []
+    )
 
 
 def test_names_keep_their_languages() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from gbfs import VERSIONS, current_file_name, join_stations, read_discovery, read_file, read_versions
 from gbfs.files.model import FILES
-from local.feeds.gbfs_system import CONTENT_ACCIDENTS, SimulatedServer, SimulatedSystem, serve_system
+from local.feeds.gbfs_system import CONTENT_FAULTS, SimulatedServer, SimulatedSystem, serve_system
 from tests.gbfs.samples import SCHEMAS
 
 pytestmark = pytest.mark.local
@@ -21,8 +21,8 @@ MINUTE = datetime(2024, 5, 1, 10, 7, tzinfo=UTC)
 BASE = "https://example.org/"
 
 
-def system(version: str = "2.3", *accidents: str) -> SimulatedSystem:
-    return SimulatedSystem("lille", "Lille", version, stations=20, accidents=frozenset(accidents))
+def system(version: str = "2.3", *faults: str) -> SimulatedSystem:
+    return SimulatedSystem("lille", "Lille", version, stations=20, faults=frozenset(faults))
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def test_every_file_of_every_version_is_parsed_without_rejections(version: str) 
     assert len(kept) == (4 if version in {"1.0", "1.1", "2.0"} else 5)
     for file in kept:
         parsed = reading(simulated, file)
-        assert (parsed.version, parsed.rejections, parsed.issues) == (version, (), ())
+        assert (parsed.version, parsed.rejections, parsed.rejected_values) == (version, (), ())
         assert parsed.rows
 
 
@@ -88,24 +88,24 @@ def test_the_versions_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("accident", "version", "rejected", "issues"),
+    ("fault", "version", "rejected", "rejected_values"),
     [
         ("duplicate", "2.3", ["duplicate_key"], []),
         ("frozen", "3.0", [], []),
         ("milliseconds", "1.1", [], []),
         ("no_stations", "2.3", [], []),
-        ("zero_place", "2.3", [], []),
+        ("zero_coordinates", "2.3", [], []),
         ("zombie", "2.3", [], []),
     ],
 )
-def test_an_accident_appears_in_station_status(
-    accident: str, version: str, rejected: list[str], issues: list[str]
+def test_a_fault_appears_in_station_status(
+    fault: str, version: str, rejected: list[str], rejected_values: list[str]
 ) -> None:
-    assert accident in CONTENT_ACCIDENTS
-    parsed = reading(system(version, accident), "station_status")
+    assert fault in CONTENT_FAULTS
+    parsed = reading(system(version, fault), "station_status")
     assert [each.reason for each in parsed.rejections] == rejected
-    assert [each.reason for each in parsed.issues] == issues
-    assert len(parsed.rows) == (0 if accident == "no_stations" else 20)
+    assert [each.reason for each in parsed.rejected_values] == rejected_values
+    assert len(parsed.rows) == (0 if fault == "no_stations" else 20)
 
 
 def test_a_frozen_system_does_not_change_all_day() -> None:
@@ -126,8 +126,8 @@ def test_a_zombie_is_in_one_file_only() -> None:
 
 
 def test_a_position_in_the_sea_is_flagged() -> None:
-    parsed = reading(system("2.3", "zero_place"), "station_information")
-    assert [(issue.reason, issue.index) for issue in parsed.issues] == [("out_of_range", 0)]
+    parsed = reading(system("2.3", "zero_coordinates"), "station_information")
+    assert [(issue.reason, issue.index) for issue in parsed.rejected_values] == [("out_of_range", 0)]
 
 
 def test_an_unsupported_simulation_is_refused() -> None:
@@ -154,7 +154,7 @@ def test_the_files_are_found_from_the_discovery_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("accident", "status", "reason"),
+    ("fault", "status", "reason"),
     [
         ("cut", 200, "not_json"),
         ("html", 200, "html"),
@@ -163,12 +163,12 @@ def test_the_files_are_found_from_the_discovery_on() -> None:
         ("moved", 200, None),
     ],
 )
-def test_a_transfer_fault_is_applied(accident: str, status: int, reason: str | None) -> None:
-    with served(system("2.3", accident)) as server:
+def test_a_transfer_fault_is_applied(fault: str, status: int, reason: str | None) -> None:
+    with served(system("2.3", fault)) as server:
         assert get(server.url_of("gbfs"))[0] == 200
         found, body, headers = get(server.url_of("station_status"))
         assert found == status
-        assert (headers.get("Retry-After") == "120") is (accident == "too_many")
+        assert (headers.get("Retry-After") == "120") is (fault == "too_many")
         parsed = read_file("lille", "station_status", body)
         assert [each.reason for each in parsed.rejections] == ([reason] if reason else [])
 

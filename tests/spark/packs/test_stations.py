@@ -98,7 +98,7 @@ def test_a_time_that_is_not_the_stations_own_is_not_taken() -> None:
             ('{"version": "2.3", "data": {"stations": [' + text % moment + "]}}").encode()
             for moment in (1_714_557_601, 1_714_557_661)
         ]
-        assert read_file(SYSTEM, "station_status", bodies[0]).issues == ()
+        assert read_file(SYSTEM, "station_status", bodies[0]).rejected_values == ()
         check_reads_alike(*bodies)
 
 
