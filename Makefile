@@ -42,7 +42,7 @@ options:
 help: | options ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  options: ENV=dev|prod|…  TICKS=5  REPLAY=file-or-folder  DAY=made  FEED=folder-of-sources  CITY=lille"
+	@echo "  options: ENV=dev|prod|…  TICKS=5  REPLAY=file-or-folder  DAY=generated  FEED=folder-of-sources  CITY=lille"
 	@echo "           SPEED=60  OPEN=1  YES=1  TO=local  JOB=collect|copy|batch|gbfs-collect|gbfs-discover  LINES=20  FAULT=503 (the first call of each kind fails)"
 	@echo "           SOURCE=gs://old-files  DRY_RUN=1  MOVE=1  FORMAT=parquet|csv  BEFORE=stacks  AFTER=stacks  PYTHON=python3.13"
 	@echo "  docs/reference/commands.md has the options of each target, and what they accept"

@@ -233,8 +233,8 @@ def _check_target(target: str, given: Mapping[str, str], project: Project) -> No
             raise UsageError(
                 f"make {target} needs {name}{EXAMPLES.get(name) or _format_accepted(name, project)}"
             )
-    if "DAY" in given and (target == "export") == (given["DAY"] == values.MADE_DAY):
-        wanted = "a day such as 2026-11-24" if target == "export" else values.MADE_DAY
+    if "DAY" in given and (target == "export") == (given["DAY"] == values.GENERATED_DAY):
+        wanted = "a day such as 2026-11-24" if target == "export" else values.GENERATED_DAY
         raise UsageError(f"DAY: found {quote_value(given['DAY'])}; make {target} accepts {wanted}")
     for name in ONLY_LOCAL:
         if target == "export":  # its DAY is a day of the data, local or in Google Cloud

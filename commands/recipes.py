@@ -117,7 +117,7 @@ def _synth(_target: str, options: Options, runner: Runner) -> int:
 
 
 def _operate(target: str, options: Options, runner: Runner) -> int:
-    command = {"unbootstrap": ["bootstrap", "--undo"]}.get(target, [target])
+    command = {"unbootstrap": ["bootstrap", "--destroy"]}.get(target, [target])
     words = ["-m", "operate", *command, f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}"]
     for name in ("JOB", "LINES", "SOURCE"):
         words += [f"--{name.lower()}={options[name]}"] if name in options else []

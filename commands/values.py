@@ -21,7 +21,7 @@ MOST_SECONDS = 604_800  # a week
 MOST_CITY_CHARACTERS = 100
 MOST_SYSTEM_CHARACTERS = 100
 MOST_LINES = 1000  # that Cloud Logging gives in one page
-MADE_DAY = "made"
+GENERATED_DAY = "generated"
 JOBS = ("collect", "copy", "batch", "gbfs-collect", "gbfs-discover")
 
 
@@ -181,13 +181,17 @@ def fault(name: str, value: str, _project: Project) -> None:
 
 
 def day(name: str, value: str, _project: Project) -> None:
-    """Accept a date, or `made` for a generated day."""
+    """Accept a date, or `generated` for a generated day."""
+    if value == "made":
+        raise UsageError(f"{name}: 'made' is now called '{GENERATED_DAY}'; type {name}={GENERATED_DAY}")
     try:
         found = value if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value) else ""
-        if value != MADE_DAY:
+        if value != GENERATED_DAY:
             date.fromisoformat(found)
     except ValueError:
-        raise make_value_error(name, value, f"{MADE_DAY}, or a day such as 2026-11-24", (MADE_DAY,)) from None
+        raise make_value_error(
+            name, value, f"{GENERATED_DAY}, or a day such as 2026-11-24", (GENERATED_DAY,)
+        ) from None
 
 
 def interpreter(name: str, value: str, _project: Project) -> None:

@@ -60,7 +60,7 @@ def main(
         GoogleAuthError,
         RequestException,
     ) as error:  # from the state bucket, after the checks found it
-        ended = f"Cloud Storage ended this: {error}; it can be run again"
+        ended = f"a request to Cloud Storage failed: {error}; run the command again"
         print(find_connection_error(error, "Cloud Storage") or ended, file=sys.stderr)
     return 1
 
@@ -79,7 +79,7 @@ def _execute(
     if options.command == "destroy":
         check_unprotected(settings)
     clients = functools.cache(functools.partial(connect, settings.project, environ))
-    command = "unbootstrap" if options.command == "bootstrap" and options.undo else options.command
+    command = "unbootstrap" if options.command == "bootstrap" and options.destroy else options.command
     feed = load_feeds(Path(environ.get("VLILLE_SOURCES", ROOT / "sources")))[settings.feed]
     secrets = needs_secrets(feed, settings.gbfs_systems)
     if problems := find_missing_prerequisites(

@@ -39,7 +39,9 @@ def parse(words: Sequence[str] | None, environ: Mapping[str, str] = os.environ) 
         if name in ("bootstrap", "deploy", "destroy"):
             command.add_argument("--auto-approve", action="store_true", help="skip the confirmation")
         if name == "bootstrap":
-            command.add_argument("--undo", action="store_true", help="destroy the resources of a bootstrap")
+            command.add_argument(
+                "--destroy", action="store_true", help="destroy the resources of a bootstrap"
+            )
         if name in ("run", "pause", "resume", "logs"):
             every = "all of them" if name in STATE_AFTER else "collect"
             default = None if name in STATE_AFTER else "collect"

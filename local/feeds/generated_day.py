@@ -163,7 +163,7 @@ class GeneratedDay:
     def __init__(self, feed: str, seed: int = SEED) -> None:
         if feed not in SHAPES:
             raise LocalError(
-                f"DAY=made: days are generated for {', '.join(SHAPES)}, not for {feed}: "
+                f"DAY=generated: days are generated for {', '.join(SHAPES)}, not for {feed}: "
                 f"add FEED={next(iter(SHAPES))}, or leave DAY out"
             )
         self._shape = SHAPES[feed]

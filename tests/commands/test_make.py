@@ -95,10 +95,11 @@ def make(
         (["deploy", "FEED=$(touch made)", "ENV=dev"], "FEED: found '$(touch made)'"),
         (["soak", "SECONDS=1h"], "SECONDS: found '1h'"),
         (["export"], "make export needs DAY, such as 2026-11-24"),
-        (["export", "DAY=made"], "DAY: found 'made'; make export accepts a day such as 2026-11-24"),
+        (["export", "DAY=generated"], "DAY: found 'generated'; make export accepts a day such as 2026-11-24"),
+        (["demo", "DAY=made"], "DAY: 'made' is now called 'generated'; type DAY=generated"),
         (
             ["export", "DAY=2026-02-30"],
-            "DAY: found '2026-02-30'; accepted: made, or a day such as 2026-11-24",
+            "DAY: found '2026-02-30'; accepted: generated, or a day such as 2026-11-24",
         ),
         (["export", "DAY=2026-11-24", "FORMAT=xlsx"], "FORMAT: found 'xlsx'; accepted: parquet, csv"),
         (
@@ -106,7 +107,7 @@ def make(
             "SYSTEM: found '?!'; accepted: the ID of a GBFS system that the environment collects, such as Paris",
         ),
         (["sql", "SYSTEM=Paris"], "SYSTEM: make sql does not accept this option"),
-        (["demo", "DAY=2026-11-24"], "DAY: found '2026-11-24'; make demo accepts made"),
+        (["demo", "DAY=2026-11-24"], "DAY: found '2026-11-24'; make demo accepts generated"),
     ],
 )
 def test_a_usage_error_runs_nothing(checkout: Path, typed: list[str], sentence: str) -> None:
@@ -153,7 +154,7 @@ def test_a_variable_that_the_project_cannot_use_is_refused(checkout: Path, varia
         (["smoke"], ["-m", "operate", "smoke", "--env=dev"]),
         (["orphans"], ["-m", "operate", "orphans", "--env=dev"]),
         (["run", "ENV=dev", "JOB=copy"], ["-m", "operate", "run", "--env=dev", "--job=copy"]),
-        (["unbootstrap", "ENV=dev"], ["-m", "operate", "bootstrap", "--undo", "--env=dev"]),
+        (["unbootstrap", "ENV=dev"], ["-m", "operate", "bootstrap", "--destroy", "--env=dev"]),
         (["soak", "SECONDS=5", "REAL=1"], ["-m", "tests.simulation", "--real", "--seconds=5"]),
         (["sql", "TO=local"], ["-m", "operate", "sql", "--env=dev", "--local"]),
         (["export", "DAY=2026-11-24"], ["-m", "operate", "export", "--env=dev", "--day=2026-11-24"]),

@@ -99,6 +99,6 @@ def test_bikes_fit_the_places_and_reports_are_not_in_the_future(minute: datetime
 
 def test_a_feed_of_another_format_has_no_generated_day() -> None:
     with pytest.raises(
-        LocalError, match=r"^DAY=made: .*not for docks: add FEED=vlille_ods, or leave DAY out$"
+        LocalError, match=r"^DAY=generated: .*not for docks: add FEED=vlille_ods, or leave DAY out$"
     ):
         GeneratedDay("docks")

@@ -28,7 +28,7 @@ def rows_of(run: LocalRun, day: str) -> list[str]:
 
 def test_the_batch_and_the_ticks_leave_each_others_rows_alone(tmp_path: Path) -> None:
     """Ticks of the last minutes of a day, and ticks after midnight that are streamed during the rebuild."""
-    options = Options("up", "dev", feed="vlille_ods", day="made", speed=60.0, base=tmp_path / ".local")
+    options = Options("up", "dev", feed="vlille_ods", day="generated", speed=60.0, base=tmp_path / ".local")
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=2)
     clock = RealClock(options.speed, midnight - timedelta(minutes=TICKS_OF_THE_DAY, seconds=30))
     day = f"{midnight - timedelta(days=1):%Y-%m-%d}"

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.emulator
             ["deploy", "vlille-dev-bootstrap", "--auto-approve"],
         ),
         (
-            ["bootstrap", "--env", "dev", "--undo", "--auto-approve"],
+            ["bootstrap", "--env", "dev", "--destroy", "--auto-approve"],
             ["destroy", "vlille-dev-bootstrap", "--auto-approve"],
         ),
         (["deploy", "--env", "dev"], ["deploy", "vlille-dev"]),
@@ -46,7 +46,7 @@ def test_a_command_runs_cdktf_with_its_words_and_variables(
 ) -> None:
     ensure_bucket(cloud.storage, settings, NUMBER)
     folder = program("tofu")
-    cdktf.status = 0 if "--undo" in words else 3
+    cdktf.status = 0 if "--destroy" in words else 3
     assert main(words, google.variables | {"PATH": str(folder)}, cdktf.given) == cdktf.status
     assert cdktf.runs == [ran]
     given = {
