@@ -28,7 +28,7 @@ def render_changes_since_push(previous: str, current: str, *, same_plan: bool) -
     more = [f"\nand {len(lines) - MOST} more."] if len(lines) > MOST else []
     counted = f"{len(added)} new, {len(removed)} no longer there"
     table = [
-        "| | severity | where | what happens | can it be undone? |",
+        "| | severity | where | what happens | can it be reverted? |",
         "|---|---|---|---|---|",
         *lines[:MOST],
     ]

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 TABLE = Path(__file__).with_name("google_types.json")
-ALWAYS = frozenset({"id", "timeouts"})  # of every type
-UNKNOWN_SIZE = 30  # rank of a possible loss among others
+COMMON_ARGUMENTS = frozenset({"id", "timeouts"})  # of every type
+UNKNOWN_SIZE = 30  # `size` of a type whose data is unknown
 # Providers whose resources store nothing in a cloud, give no access and cost nothing.
 LOCAL = (
     "archive_*",
@@ -33,7 +33,9 @@ LOCAL = (
 class TypeFacts:
     """Facts about one type.
 
-    `data` says what is lost with a resource; it is empty if a resource has nothing but its arguments.
+    `data` says what is lost with a resource; it is empty if a resource has nothing but its arguments. `size` orders
+    losses: the larger ones are listed first. `replaces`: arguments whose change replaces the resource. `secret`:
+    arguments that are masked. `attributes`: the type's arguments and attributes.
     `is_loss_uncertain`: whether data is lost depends on more than the type. `kept_because`: why a deletion leaves the
     resource in Google Cloud. `creation_effect`: what a creation does to existing data. `not_recreatable`: why the same
     resource cannot be created again. `recovery`: how a deletion can be reverted; empty where the other facts decide it.
@@ -104,7 +106,7 @@ def list_unknown_arguments(type_: str, paths: Iterable[str]) -> set[str]:
 
 def _find_unknown_part(known: TypeFacts, steps: list[str]) -> str:
     """Return a path up to the first unknown step; empty if all steps are known."""
-    if steps[0] not in known.attributes | ALWAYS:
+    if steps[0] not in known.attributes | COMMON_ARGUMENTS:
         return steps[0]
     if steps[0] not in known.blocks:
         return ""

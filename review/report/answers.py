@@ -122,7 +122,7 @@ def _answer_cost(review: Review) -> Answer:
 
 def _answer_revert(review: Review) -> Answer:
     """Return which resources cannot be reverted, which only manually, and of which that is not known."""
-    question, unexamined = "Can it be undone?", review.unexamined.data
+    question, unexamined = "Can it be reverted?", review.unexamined.data
     names: dict[str, set[str]] = {"**no**": set(), NOT_KNOWN: set(), "only manually": set()}
     for each in review.findings:
         if not each.recovery.startswith(YES):

@@ -65,7 +65,7 @@ def _finding_as_json(
         "address": mask_address(finding.address, mask),
         "where": sentence(finding.where),
         "sentence": sentence(finding.sentence),
-        "undo": sentence(finding.recovery),
+        "recovery": sentence(finding.recovery),
         "details": [
             _detail_as_json(each.title, each.lines, each.language, sentence, mask) for each in finding.details
         ],

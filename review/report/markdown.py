@@ -56,7 +56,7 @@ def render_markdown(document: Document) -> str:
 
 
 def _render_table(rows: Iterable[Row]) -> str:
-    lines = ["| severity | where | what happens | can it be undone? |", "|---|---|---|---|"]
+    lines = ["| severity | where | what happens | can it be reverted? |", "|---|---|---|---|"]
     size = 0
     left_out: Counter[Severity] = Counter()
     for row in rows:

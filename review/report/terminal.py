@@ -28,7 +28,7 @@ def _list_lines(document: Document) -> Iterator[str]:
         yield ""
         for row in document.rows:
             mark = row.severity.label.upper() if row.severity >= Severity.CARE else row.severity.label
-            recovery = "" if row.recovery == YES else f" [can it be undone: {_render_text(row.recovery)}]"
+            recovery = "" if row.recovery == YES else f" [can it be reverted: {_render_text(row.recovery)}]"
             yield from _wrap(
                 f"{mark}: {_render_text(row.where)}: {_render_text(row.sentence)}{recovery}", "    "
             )

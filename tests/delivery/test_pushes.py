@@ -7,7 +7,7 @@ from delivery.pushes import BEGIN, list_finding_rows, render_changes_since_push
 pytestmark = pytest.mark.unit
 
 HEAD = "### a headline\n\n| | |\n|---|---|\n| **Is data lost?** | no |\n\n"
-TABLE = "| severity | where | what happens | can it be undone? |\n|---|---|---|---|\n"
+TABLE = "| severity | where | what happens | can it be reverted? |\n|---|---|---|---|\n"
 LOSS = "| 🛑 **data loss** | table `a` | is deleted | no |"
 NOTE = "| note | topic `b` | is created | yes |"
 

@@ -138,7 +138,7 @@ def test_data_access_code_and_cost_are_reported_in_order_of_severity(
     assert answers["What does it cost?"].startswith(
         "About $0.49 → $0.24 a month (−$0.25): storage operations $0.47"
     )
-    assert answers["Can it be undone?"].startswith("**no**: bucket `google_storage_bucket.archive`")
+    assert answers["Can it be reverted?"].startswith("**no**: bucket `google_storage_bucket.archive`")
 
 
 def test_the_archives_of_two_stacks_are_found_beside_them(

@@ -121,7 +121,7 @@ def test_a_change_in_one_direction_cannot_be_reverted(
 ) -> None:
     found = review_changes(update(type_, path, before, after))
     assert any(reason in each.sentence and each.recovery == "no" for each in found.findings), found.findings
-    assert {each.question: each.text for each in answer_questions(found)}["Can it be undone?"].startswith(
+    assert {each.question: each.text for each in answer_questions(found)}["Can it be reverted?"].startswith(
         "**no**"
     )
     back = review_changes(update(type_, path, after, before))

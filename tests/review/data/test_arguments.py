@@ -159,6 +159,6 @@ def test_each_finding_says_how_it_can_be_reverted() -> None:
     forgotten = review_changes(change("google_pubsub_topic.t", values, None, "forget"))
     assert forgotten.findings[0].recovery.startswith("by importing it again")
     for found in (imported, forgotten):
-        undone = list(answer_questions(found))[-1]
-        assert undone.verdict is Verdict.NO
-        assert strip_markup(undone.text).startswith("only manually")
+        revertible = list(answer_questions(found))[-1]
+        assert revertible.verdict is Verdict.NO
+        assert strip_markup(revertible.text).startswith("only manually")

@@ -137,7 +137,7 @@ def never_good(review: Review, questions: tuple[str, ...], name: str) -> None:
     found = verdicts(review)
     for question in questions:
         verdict, text = found[question]
-        assert verdict is not Verdict.NO or question == "Can it be undone?", (question, text)
+        assert verdict is not Verdict.NO or question == "Can it be reverted?", (question, text)
         assert text not in (
             "no",
             "nobody",
@@ -257,4 +257,4 @@ def test_json_has_the_answers() -> None:
     }
     assert found["Is data lost?"].verdict is Verdict.NOT_EXAMINED
     assert found["Is data lost?"].unexamined == ("google_future_thing",)
-    assert found["Can it be undone?"].verdict is Verdict.NOT_EXAMINED
+    assert found["Can it be reverted?"].verdict is Verdict.NOT_EXAMINED
