@@ -20,17 +20,19 @@ from operate.target import Target, explain_error
 SERVICE = "dashboard"
 TIMEOUT_S = 70  # the service ends a request after 60 s
 TOKEN_S = 45 * 60  # an identity token is valid for an hour
-PASSED_ON = ("Accept", "Accept-Encoding", "Accept-Language", "If-None-Match", "User-Agent")
+FORWARDED_REQUEST_HEADERS = ("Accept", "Accept-Encoding", "Accept-Language", "If-None-Match", "User-Agent")
 # Hop-by-hop headers, and encodings that requests has already decoded.
-LEFT_OUT = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "server", "date"})
+DROPPED_RESPONSE_HEADERS = frozenset(
+    {"connection", "keep-alive", "transfer-encoding", "content-length", "server", "date"}
+)
 
 
 def find_dashboard_url(cloud: Cloud, settings: Settings, target: Target) -> str:
     """Return the dashboard's URL. Raises OperateError where it is not deployed."""
     if settings.dashboard is None:
         raise OperateError(
-            f"environments/{settings.environment}.toml has no [dashboard], so there is none to open: "
-            f"docs/settings.md describes it; then {target.format_command('deploy')}"
+            f"environments/{settings.environment}.toml has no section [dashboard], so no dashboard is deployed: "
+            f"add it (docs/settings.md), then run {target.format_command('deploy')}"
         )
     try:
         return fetch_service_url(cloud, settings)
@@ -68,7 +70,7 @@ def request_gcloud_token() -> str:
         )
     except OSError:
         raise OperateError(
-            "gcloud is not on PATH: install the Google Cloud CLI, whose login the dashboard is opened with"
+            "gcloud is not on PATH: install the Google Cloud CLI, then run `gcloud auth login`"
         ) from None
     if done.returncode:
         raise OperateError(
@@ -101,13 +103,18 @@ def start_proxy(url: str, token: Callable[[], str], port: int = 0) -> ThreadingH
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            # Only pages of this proxy: another name for this address, or a target with a host of its own, would lead
-            # the token or the data to somebody else.
+            # Refuse a foreign Host header (DNS rebinding) and absolute request targets: both could send the token or
+            # the data to another site.
             names = {f"{name}:{self.connection.getsockname()[1]}" for name in ("127.0.0.1", "localhost")}
             if not self.path.startswith("/") or self.headers.get("Host") not in names:
-                self.send_error(HTTPStatus.FORBIDDEN, "this proxy is for the page that it serves")
+                self.send_error(
+                    HTTPStatus.FORBIDDEN,
+                    "request refused: open the address on 127.0.0.1 that `make open` printed",
+                )
                 return
-            headers: dict[str, str | None] = {name: self.headers.get(name) for name in PASSED_ON}
+            headers: dict[str, str | None] = {
+                name: self.headers.get(name) for name in FORWARDED_REQUEST_HEADERS
+            }
             try:
                 headers["Authorization"] = f"Bearer {tokens.get()}"
                 response = requests.get(
@@ -121,10 +128,12 @@ def start_proxy(url: str, token: Callable[[], str], port: int = 0) -> ThreadingH
                 status, found = response.status_code, response.headers
             except (requests.RequestException, HTTPError, OperateError) as error:
                 status, found = int(HTTPStatus.BAD_GATEWAY), requests.structures.CaseInsensitiveDict()
-                body = f"{url} does not respond: {error}".encode()
+                has_no_token = isinstance(error, OperateError)
+                failed = "" if has_no_token else f"the dashboard {url} does not respond: "
+                body = f"{failed}{error}; reload the page{'' if has_no_token else ', or run `make smoke`'}".encode()
             self.send_response(status)
             for name, value in found.items():
-                if name.lower() not in LEFT_OUT:
+                if name.lower() not in DROPPED_RESPONSE_HEADERS:
                     self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

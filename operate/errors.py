@@ -14,14 +14,14 @@ class OperateError(Exception):
 class StoppedError(OperateError):
     """The user pressed Ctrl-C; the message says what was done, and what continues without the command.
 
-    What to do: read what continues without the command; run the same command again to go on.
+    What to do: read what continues without the command; run the same command again to continue.
     """
 
 
 @contextmanager
-def when_stopped(sentence: str) -> Iterator[None]:
+def raise_stopped_on_interrupt(message: str) -> Iterator[None]:
     """Turn Ctrl-C into StoppedError with this message."""
     try:
         yield
     except KeyboardInterrupt:
-        raise StoppedError(sentence) from None
+        raise StoppedError(message) from None

@@ -29,8 +29,8 @@ def main() -> int:
     parser.add_argument(
         "--names",
         choices=NAMINGS,
-        default="original",
-        help="object names (default: original, with plain JSON)",
+        default="tutorial",
+        help="object names (default: tutorial, with plain JSON)",
     )
     parser.add_argument("--first", type=date.fromisoformat, default=date(2023, 10, 1), metavar="DAY")
     parser.add_argument(
@@ -40,17 +40,15 @@ def main() -> int:
     parser.add_argument("--pause", type=date.fromisoformat, nargs=2, metavar=("FIRST", "LAST"),
                         help="first and last day without responses")  # fmt: skip
     parser.add_argument(
-        "--accidents",
+        "--fault-rate",
         type=float,
         default=0.02,
-        dest="fault_rate",
         metavar="SHARE",
         help="share of faulty responses (default: 0.02)",
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
-        "--account",
-        dest="totals",
+        "--totals",
         type=Path,
         required=True,
         metavar="FILE",
@@ -58,7 +56,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     if options.minutes < 1 or options.step < 1 or not 0 <= options.fault_rate <= 1:
-        parser.error("expected --minutes and --step above 0, and --accidents from 0 to 1")
+        parser.error("expected --minutes and --step above 0, and --fault-rate from 0 to 1")
     plan = Plan(
         options.first,
         options.minutes,

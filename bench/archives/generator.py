@@ -79,7 +79,7 @@ def make_archive_name(tick: datetime) -> str:
     return f"feed={FEED}/date={tick:%Y-%m-%d}/hour={tick:%H}/{tick:%Y%m%dT%H%M%SZ}.json.gz"
 
 
-NAMINGS = {"original": make_tutorial_name, "landing": make_landing_name, "archive": make_archive_name}
+NAMINGS = {"tutorial": make_tutorial_name, "landing": make_landing_name, "archive": make_archive_name}
 
 
 def encode_object(response: GeneratedResponse, *, is_plain: bool) -> bytes:
@@ -94,7 +94,7 @@ def generate_day(
     template: Template, plan: Plan, names: str, day: tuple[date, int], put: ObjectWriter
 ) -> ExpectedTotals:
     """Write the objects of one day of the plan, in order of time; return the expected totals."""
-    is_plain, name_of, kept = names == "original", NAMINGS[names], dict[str, GeneratedResponse]()
+    is_plain, name_of, kept = names == "tutorial", NAMINGS[names], dict[str, GeneratedResponse]()
     for response in generate_responses(template, plan, *day):
         name = name_of(response.tick)
         put(name, encode_object(response, is_plain=is_plain))

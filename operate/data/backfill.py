@@ -26,14 +26,14 @@ from feed import Feed
 from operate.cloud import Cloud
 from operate.data.estimate import Survey, estimate, format_estimate
 from operate.data.rebuild import BatchRebuild
-from operate.errors import OperateError, when_stopped
+from operate.errors import OperateError, raise_stopped_on_interrupt
 from operate.state.state_files import RETRY
 from operate.target import Target
 from spark.settings import DAYS_AT_ONCE
 
 FIELDS = "items(name,size),nextPageToken"
 FOR_EVER_S = 10 * 365 * 86_400.0
-RESUME_HINT = "run this again: it goes on where it stopped"
+RESUME_HINT = "run this again: it continues where it stopped"
 
 
 def backfill(
@@ -55,18 +55,18 @@ def backfill(
     OperateError; completed work is kept, and the next run does not repeat it.
     """
     old = [feed for feed in feeds if feed.legacy]
-    with when_stopped("nothing was done"):
+    with raise_stopped_on_interrupt("nothing was done"):
         survey = _survey_bucket(cloud, source, old)
         for line in format_estimate(survey, estimate(survey, settings.batch, DAYS_AT_ONCE, keep=keep)):
             report(line)
         if dry_run:
             return 0
-        last = "" if keep else ", then delete each original whose copy is verified"
+        last = "" if keep else ", then delete each old file whose copy is verified"
         if not confirm(f"archive {survey.objects:,} objects, rebuild their days{last}?"):
             report("nothing was done")
             return 1
     total = survey.objects + survey.refused
-    with when_stopped(f"what is archived stays, and no table was changed; {RESUME_HINT}"):
+    with raise_stopped_on_interrupt(f"what is archived stays, and no table was changed; {RESUME_HINT}"):
         done = _run_sweep(cloud, settings, source, old, total=total, keep=True)
         report(
             f"{done.moved:,} objects archived, {done.skipped + done.retained:,} were archived before, "
@@ -81,10 +81,12 @@ def backfill(
             left.append(batch.rebuild(feed_name, days, survey.files))
         else:
             report(f"{feed_name}: archived, and no folder of sources/: its days are not rebuilt")
-    if not keep:  # the last of all: another run finds the days by the originals
-        with when_stopped(f"the days are rebuilt, and the originals that are left stay; {RESUME_HINT}"):
+    if not keep:  # last, because another run finds the days from the old files
+        with raise_stopped_on_interrupt(
+            f"the days are rebuilt, and the remaining old files stay; {RESUME_HINT}"
+        ):
             gone = _run_sweep(cloud, settings, source, old, total=total, keep=False)
-            report(f"{gone.moved + gone.skipped:,} originals deleted, each copy verified")
+            report(f"{gone.moved + gone.skipped:,} old files deleted, each copy verified")
             _check_failures(gone)
     if any(left):
         raise OperateError("\n".join(filter(None, left)))
@@ -133,7 +135,7 @@ def _run_sweep(
         cloud.storage._http.mount(scheme, HTTPAdapter(pool_maxsize=threads))
     copying = Copying(bucket, settings.bucket("archive"), FOR_EVER_S, threads, keep=keep)
     with _make_progress_bar("bar") as progress:
-        task = progress.add_task("archiving" if keep else "deleting originals", total=total)
+        task = progress.add_task("archiving" if keep else "deleting old files", total=total)
         return sweep_landing_bucket(
             cloud.storage, copying, feeds, time.monotonic, lambda _: progress.advance(task)
         )

@@ -14,7 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from cdk.settings import Settings
 from cdk.settings.gbfs import BATCH_STEP
 from operate.cloud import NO_RESPONSE, ApiError, Cloud
-from operate.errors import OperateError, when_stopped
+from operate.errors import OperateError, raise_stopped_on_interrupt
 from operate.target import NOT_FOUND, Target, explain_error
 
 TEMPLATE = "rebuild-days"
@@ -66,7 +66,9 @@ class BatchRebuild:
         settings, root = self.settings, self.cloud.endpoints.dataproc
         templates = f"{root}projects/{settings.project}/regions/{settings.region}/workflowTemplates"
         try:
-            with when_stopped(f"the rebuild of {what} may have begun; run this again to wait for it"):
+            with raise_stopped_on_interrupt(
+                f"the rebuild of {what} may have begun; run this again to wait for it"
+            ):
                 once = customize_template(
                     self.cloud.call("GET", f"{templates}/{settings.name(TEMPLATE)}"), options
                 )
@@ -95,8 +97,8 @@ class BatchRebuild:
             TimeElapsedColumn(),
             console=Console(stderr=True),
         )
-        stopped = f"the rebuild of {what} goes on {where}; run this again to wait for it, or see batch_runs"
-        with when_stopped(stopped), shown as progress:
+        stopped = f"the rebuild of {what} continues {where}; run this again to wait for it, or see batch_runs"
+        with raise_stopped_on_interrupt(stopped), shown as progress:
             progress.add_task(f"rebuilding {what.rstrip(',')}", total=None)
             while not operation.get("done"):
                 self.pause(seconds)

@@ -91,7 +91,7 @@ class Deployer:
         ]
         if others:
             raise OperateError(
-                f"{', '.join(others)} is still deployed, and its state lies in {bucket.name}: run "
+                f"{', '.join(others)} is still deployed, and its state is in {bucket.name}: run "
                 f"`make destroy ENV={settings.environment}` first"
             )
         document = self.cdktf.synthesize(settings.bootstrap_stack, {})
@@ -108,9 +108,9 @@ class Deployer:
         if protected := [address for state in self._read_stack_states(stack) for address in state.protected]:
             env = self.settings.environment
             raise OperateError(
-                f"what is deployed of {env} is still protected ({len(protected)} resources, such as {protected[0]}), "
-                f"though environments/{env}.toml is not: run `make deploy ENV={env}` to take the protection off, "
-                f"then `make destroy ENV={env}`"
+                f"the deployed resources of {env} are still protected ({len(protected)} resources, such as "
+                f"{protected[0]}), although environments/{env}.toml sets protected = false: run "
+                f"`make deploy ENV={env}` to remove the protection, then `make destroy ENV={env}`"
             )
         document = self.cdktf.synthesize(stack, {})
         self._check_unmanaged_resources(stack, document, "deploy", "destroy")
@@ -127,15 +127,15 @@ class Deployer:
         ):
             make = self.target.format_command
             # `make orphans` looks up the environment's stack alone.
-            beside = (
+            hint = (
                 ""
                 if stack != self.settings.stack
                 else f"; {make('orphans')} lists commands that need no state"
             )
             raise OperateError(
                 f"{len(lost)} resources of {stack} exist in {self.settings.project} and are not in its state, such as "
-                f"{next(iter(lost))}: {make(destroy)} would leave them. Nothing was touched. Run {make(deploy)}, which "
-                f"imports them, then this again{beside}"
+                f"{next(iter(lost))}: {make(destroy)} would leave them. Nothing was changed. Run {make(deploy)}, which "
+                f"imports them, then {make(destroy)}{hint}"
             )
 
     def _check_destroyed(self, document: Document) -> None:
@@ -147,8 +147,8 @@ class Deployer:
             )
         for resource in found:
             self.report(
-                f"{resource.kind} {resource.name}, which Google Cloud created beside the stack, is left: "
-                f"{self.target.format_command('orphans')} says how to remove it"
+                f"{resource.kind} {resource.name}, which Google Cloud created and the stack does not declare, still "
+                f"exists: run {self.target.format_command('orphans')} for the command that deletes it"
             )
 
     @property
@@ -176,9 +176,7 @@ class Deployer:
                 or status
             )
         if status:
-            self.report(
-                f"there is no plan of {stack} that could be applied; what Terraform printed: {saved_plan.log}"
-            )
+            self.report(f"planning {stack} failed: the output of Terraform is in {saved_plan.log}")
             return status
         for problem in fetch_replaced_artifacts(self.cloud.storage, saved_plan):
             self.report(problem)

@@ -55,7 +55,7 @@ def ensure_bucket(client: StorageClient, settings: Settings, project_number: int
     check_owner(bucket, settings, project_number)
     if (bucket.location or "").lower() != settings.region:
         raise OperateError(
-            f"the state bucket {bucket.name} lies in {bucket.location}, not in {settings.region.upper()}, and cannot "
+            f"the state bucket {bucket.name} is in {bucket.location}, not in {settings.region.upper()}, and cannot "
             f"be moved: set region in environments/{settings.environment}.toml, or delete the bucket if it is empty"
         )
     _check_closed(bucket)
@@ -70,7 +70,7 @@ def check_owner(bucket: Bucket, settings: Settings, project_number: int) -> None
     """Raise OperateError for a bucket of another project: bucket names are global."""
     if bucket.project_number != project_number:
         raise OperateError(
-            f"the bucket {bucket.name} lies in the project with the number {bucket.project_number}, not in "
+            f"the bucket {bucket.name} is in the project with the number {bucket.project_number}, not in "
             f"{settings.project} ({project_number}): choose another project ID in "
             f"environments/{settings.environment}.toml"
         )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from cdk.settings import Settings
 from operate.cloud import Cloud
-from operate.errors import OperateError, when_stopped
+from operate.errors import OperateError, raise_stopped_on_interrupt
 from operate.state.bucket import find_bucket
 from operate.state.lock_holders import Holder, find_holder, get_lock_identity
 from operate.state.locks import Lock, find_lock
@@ -39,12 +39,12 @@ class Locking:
             if holder.is_gone:
                 raise OperateError(
                     f"the state of {stack} is locked by {lock}, which no longer runs on this host: run {unlock}, "
-                    "then this again"
+                    "then run this again"
                 )
             if waited >= self.lock_seconds:
                 raise OperateError(
                     f"the state of {stack} is locked by {lock}: wait until that is done; if it was killed, run "
-                    f"{unlock}, then this again"
+                    f"{unlock}, then run this again"
                 )
             if not waited:
                 why = (
@@ -56,7 +56,7 @@ class Locking:
                     f"the state of {stack} is locked by {lock}{why}: waiting until that is done, for up to "
                     f"{self.lock_seconds / 60:.0f} minutes"
                 )
-            with when_stopped("stopped while waiting for the lock: nothing was touched"):
+            with raise_stopped_on_interrupt("stopped while waiting for the lock: nothing was touched"):
                 self.sleep(POLL_SECONDS)
             waited += POLL_SECONDS
 
@@ -76,7 +76,7 @@ class Locking:
         # If Terraform was killed, cdktf still reports success.
         raise OperateError(
             f"Terraform ended before {command} was complete and left the state of {stack} locked by {lock}: run "
-            f"{self.target.format_command('unlock')}, then this again"
+            f"{self.target.format_command('unlock')}, then run this again"
         )
 
     def unlock(self) -> int:

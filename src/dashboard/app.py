@@ -24,7 +24,7 @@ from telemetry import log, log_as_json
 
 STATIC = Path(__file__).parent / "static"
 # A settled day only changes by a backfill or a rebuild: the ETag makes revalidation cheap.
-SETTLED = "private, max-age=3600"
+FINAL_DAY = "private, max-age=3600"
 FOREVER = "private, max-age=31536000, immutable"
 REVALIDATE = "private, no-cache"
 USED_UP = "the daily query allowance is used up; data that was loaded before is still available"
@@ -149,7 +149,7 @@ def _serve_day(documents: Documents, day: str) -> flask.Response:
         flask.abort(404, str(error))
     except ValueError:
         flask.abort(404, f"found day {day!r}, expected a date such as 2026-11-24")
-    return _make_response(document, BINARY, SETTLED if documents.is_settled(found) else REVALIDATE)
+    return _make_response(document, BINARY, FINAL_DAY if documents.is_final(found) else REVALIDATE)
 
 
 def _add_page_routes(app: flask.Flask, documents: Documents) -> None:

@@ -2,7 +2,7 @@
 
 import http.client
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -63,19 +63,30 @@ def test_the_proxy_adds_the_token_and_forwards_the_response(service: str, proxie
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_a_service_that_does_not_respond_is_a_502_with_its_name() -> None:
-    server = start_proxy("http://127.0.0.1:1", lambda: "secret")
+def raise_no_login() -> str:
+    raise OperateError("gcloud returned no identity token: run `gcloud auth login`")
+
+
+@pytest.mark.parametrize(
+    ("token", "expected"),
+    [
+        (lambda: "secret", "the dashboard http://127.0.0.1:1 does not respond: "),
+        (raise_no_login, "gcloud returned no identity token: run `gcloud auth login`; reload the page"),
+    ],
+)
+def test_a_failed_request_is_a_502_with_the_cause(token: Callable[[], str], expected: str) -> None:
+    server = start_proxy("http://127.0.0.1:1", token)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     found = requests.get(f"http://127.0.0.1:{server.server_port}/", timeout=10)
     server.shutdown()
     server.server_close()
     assert found.status_code == 502
-    assert "http://127.0.0.1:1 does not respond" in found.text
+    assert found.text.startswith(expected)
 
 
 def test_an_environment_without_a_dashboard_has_none_to_open(settings: Settings) -> None:
     cloud = connect(settings.project, {"GOOGLE_OAUTH_ACCESS_TOKEN": "token"})  # it is not called
-    with pytest.raises(OperateError, match=r"has no \[dashboard\]"):
+    with pytest.raises(OperateError, match=r"has no section \[dashboard\]"):
         find_dashboard_url(cloud, replace(settings, dashboard=None), Target("dev"))
 
 

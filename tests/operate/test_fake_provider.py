@@ -129,7 +129,7 @@ def test_a_killed_deploy_is_reported_with_what_to_do(killed: list[str]) -> None:
     assert ended in first
     assert ended in later
     assert "the state of vlille-dev is locked by " in refused
-    assert all("run `make unlock ENV=dev TO=local`, then this again" in printed for printed in killed)
+    assert all("run `make unlock ENV=dev TO=local`, then run this again" in printed for printed in killed)
 
 
 def test_a_deploy_after_killed_ones_imports_what_they_created(site: Site, deployed: str) -> None:

@@ -18,7 +18,7 @@ from feed import archive_name
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 STATUS_LIFETIME = timedelta(minutes=10)
-SETTLED_AFTER = timedelta(hours=30)  # after its end; the nightly batch does not rebuild the day later
+FINAL_AFTER = timedelta(hours=30)  # after its end; the nightly batch does not rebuild the day later
 # Of a list of systems or of their stations: the first discovery and the first response come minutes after a deploy.
 EMPTY_LIFETIME = timedelta(minutes=1)
 LISTED_DAYS = 28
@@ -41,7 +41,7 @@ class UnknownSystemError(ValueError):
 
 @dataclass(frozen=True)
 class Lifetimes:
-    """How long the files of a source are served without another query; a day that is settled, and the week: a day."""
+    """How long a source's files are served without another query; final days and the week are kept for 24 hours."""
 
     newest: timedelta
     stations: timedelta
@@ -108,13 +108,13 @@ class Documents:
         local = LocalDay.from_date(day, self.source.time_zone) if is_possible else None
         if local is None or local.start > self.now():
             raise UnknownDayError(f"{day} has no data; expected a day from {FIRST_DAY} until today")
-        lifetime = DAY if self.is_settled(day) else self.lifetimes.today
-        make = lambda: self._build_day(local, is_past=self.is_settled(day))  # noqa: E731
+        lifetime = DAY if self.is_final(day) else self.lifetimes.today
+        make = lambda: self._build_day(local, is_past=self.is_final(day))  # noqa: E731
         return self._get(f"day {day}", make, lifetime)
 
-    def is_settled(self, day: date) -> bool:
+    def is_final(self, day: date) -> bool:
         """Return whether the nightly batch will no longer change a day."""
-        return LocalDay.from_date(day, self.source.time_zone).end + SETTLED_AFTER < self.now()
+        return LocalDay.from_date(day, self.source.time_zone).end + FINAL_AFTER < self.now()
 
     def get_week(self) -> Document:
         """Return week.bin: each hour of the week over the last four weeks."""

@@ -133,7 +133,7 @@ def test_the_same_seed_gives_the_same_bytes(ods: Feed, tmp_path: Path) -> None:
 
 def test_names_of_the_original_tutorial_across_both_clock_changes(ods: Feed) -> None:
     pause = (AUTUMN + timedelta(1), SPRING - timedelta(1))
-    objects, expected = generate_plan(ods.sample, Plan(AUTUMN, 96, step=30, pause=pause), "original")
+    objects, expected = generate_plan(ods.sample, Plan(AUTUMN, 96, step=30, pause=pause), "tutorial")
     assert list(expected) == [AUTUMN, SPRING]
     assert sum(totals.objects for totals in expected.values()) == len(objects) == 94
     assert not any("2024-03-31_02" in name for name in objects)
@@ -149,7 +149,7 @@ def test_names_of_the_original_tutorial_across_both_clock_changes(ods: Feed) -> 
 
 def test_names_are_valid_for_the_feed(ods: Feed) -> None:
     tick = datetime(2023, 10, 26, 20, 50, tzinfo=UTC)
-    assert NAMINGS["original"](tick) == "data___2023-10-26_22:50:00.json"
+    assert NAMINGS["tutorial"](tick) == "data___2023-10-26_22:50:00.json"
     assert (
         parse_object_name(NAMINGS["landing"](tick))
         == parse_object_name(NAMINGS["archive"](tick))
@@ -164,12 +164,12 @@ def test_an_archive_is_written_to_a_bucket(
 ) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulators.gcs_url)
     client = storage_client(emulators, "archives")
-    client.create_bucket("archives-original")
+    client.create_bucket("archives-tutorial")
     plan = Plan(AUTUMN, 40, step=10)
-    with write_to_bucket("archives-original") as put:
-        generate_day(Template(ods.sample), plan, "original", plan.days[0], put)
-    stored = {blob.name: blob.download_as_bytes() for blob in client.list_blobs("archives-original")}
-    assert stored == generate_plan(ods.sample, plan, "original")[0]
+    with write_to_bucket("archives-tutorial") as put:
+        generate_day(Template(ods.sample), plan, "tutorial", plan.days[0], put)
+    stored = {blob.name: blob.download_as_bytes() for blob in client.list_blobs("archives-tutorial")}
+    assert stored == generate_plan(ods.sample, plan, "tutorial")[0]
 
 
 @pytest.mark.long
@@ -182,7 +182,7 @@ def test_the_command_writes_objects_and_totals(
         "30",
         "--names",
         "landing",
-        "--account",
+        "--totals",
         str(tmp_path / "a.json"),
     ]
     monkeypatch.setattr("sys.argv", ["archives", *words])

@@ -20,7 +20,7 @@ from tests.conftest import storage_client
 from tests.operate.conftest import Google
 
 CLOUD = Target("dev")
-ORIGINALS = {
+OLD_FILES = {
     "data___2023-10-26_22:50:00.json": b'{"records": [1]}',
     "data___2023-10-27_22:50:00.json": b'{"records": [2]}',
     "notes.txt": b"mine",
@@ -40,7 +40,7 @@ TEMPLATE = {
 
 @dataclass
 class Old:
-    """A bucket of originals beside a deployed environment."""
+    """A bucket of old files beside a deployed environment."""
 
     client: StorageClient
     cloud: Cloud
@@ -90,7 +90,7 @@ def old(
     files = Old(client, cloud, settings, google, list(feeds.values()))
     for bucket in (files.source, settings.bucket("archive")):
         client.create_bucket(bucket)
-    for name, content in ORIGINALS.items():
+    for name, content in OLD_FILES.items():
         client.bucket(files.source).blob(name).upload_from_string(content)
     operation = f"GET {files.root}/operations/7"
     google.queues = {
@@ -142,12 +142,12 @@ def test_nothing_is_archived_without_a_confirmation(old: Old, dry_run: bool, sta
 
 
 @pytest.mark.emulator
-def test_objects_are_archived_days_rebuilt_and_originals_kept(
+def test_objects_are_archived_days_rebuilt_and_old_files_kept(
     old: Old, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert old.run() == 0
     assert old.archived == ARCHIVED
-    assert old.held(old.source) == ORIGINALS
+    assert old.held(old.source) == OLD_FILES
     [_, (query, begun), *_] = old.google.received
     assert begun["jobs"][0]["pysparkJob"]["args"] == [
         *("--feed", "vlille_ods", "--from", "2023-10-26", "--to", "2023-10-27"),
@@ -170,10 +170,10 @@ def test_a_second_run_continues_after_a_failure(old: Old, monkeypatch: pytest.Mo
         patch.setattr("copier.sweep.move_legacy", fail_at_one)
         with pytest.raises(OperateError, match=r"1 objects failed, .*the line is down; run this again"):
             old.run(keep=False)
-    assert ORIGINALS.items() <= old.held(old.source).items()
+    assert OLD_FILES.items() <= old.held(old.source).items()
     assert old.run(keep=False) == 0
     assert (old.archived, list(old.held(old.source))) == (ARCHIVED, ["notes.txt"])
-    assert old.printed[-1] == "2 originals deleted, each copy verified"
+    assert old.printed[-1] == "2 old files deleted, each copy verified"
 
 
 @pytest.mark.emulator
@@ -182,11 +182,11 @@ def test_ctrl_c_during_archiving_loses_nothing(old: Old, monkeypatch: pytest.Mon
     with monkeypatch.context() as patch:
         patch.setattr("copier.sweep.move_legacy", stopping_at_one)
         expected = (
-            "what is archived stays, and no table was changed; run this again: it goes on where it stopped"
+            "what is archived stays, and no table was changed; run this again: it continues where it stopped"
         )
         with pytest.raises(StoppedError, match=expected):
             old.run(keep=keep)
-    assert ORIGINALS.items() <= old.held(old.source).items()
+    assert OLD_FILES.items() <= old.held(old.source).items()
     assert old.run(keep=keep) == 0
     assert old.archived == ARCHIVED
 
@@ -198,7 +198,7 @@ def test_a_second_run_continues_after_ctrl_c_during_deletion(
     assert old.run() == 0
     with monkeypatch.context() as patch:
         patch.setattr("copier.sweep.move_legacy", stopping_where_not_kept)
-        with pytest.raises(StoppedError, match="the days are rebuilt, and the originals that are left stay"):
+        with pytest.raises(StoppedError, match="the days are rebuilt, and the remaining old files stay"):
             old.run(keep=False)
     assert "data___2023-10-27_22:50:00.json" in old.held(old.source)
     assert old.run(keep=False) == 0

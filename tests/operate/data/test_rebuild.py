@@ -216,7 +216,7 @@ def test_ctrl_c_reports_what_continues(rebuild: StubbedRebuild, target: Target, 
     with pytest.raises(StoppedError) as stopped:
         rebuild.rebuild(target, pause=stop)
     assert str(stopped.value) == (
-        f"the rebuild of {WHAT} goes on {where.format(region=rebuild.region)}; run this again to wait for it, "
+        f"the rebuild of {WHAT} continues {where.format(region=rebuild.region)}; run this again to wait for it, "
         "or see batch_runs"
     )
 

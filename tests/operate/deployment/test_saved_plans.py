@@ -116,9 +116,7 @@ def test_a_failed_plan_is_reported_and_an_earlier_one_deleted(
     if command == "show" and not keeps:
         terraform.status = {"plan": 1}
     assert deployer.plan() == 1
-    assert printed[-1].startswith(
-        "there is no plan of vlille-dev that could be applied; what Terraform printed: "
-    )
+    assert printed[-1].startswith("planning vlille-dev failed: the output of Terraform is in ")
     # Terraform keeps a plan that failed half-way, and its JSON says so.
     assert deployer.saved_plan.json.exists() is (keeps and command != "init")
 

@@ -90,8 +90,8 @@ def test_a_different_configuration_is_corrected(
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"projectNumber": "99"}, r"lies in the project with the number 99, not in operate-\S+ \(4711\)"),
-        ({"location": "US"}, r"lies in US, not in EUROPE-WEST1, and cannot be moved"),
+        ({"projectNumber": "99"}, r"is in the project with the number 99, not in operate-\S+ \(4711\)"),
+        ({"location": "US"}, r"is in US, not in EUROPE-WEST1, and cannot be moved"),
     ],
 )
 def test_a_bucket_of_another_project_or_region_is_refused(

@@ -81,7 +81,7 @@ def test_the_wait_for_a_lock_times_out(locking: Locking, put_state: Put, printed
     with pytest.raises(OperateError) as caught:
         locking.wait_until_free("vlille-dev")
     assert str(caught.value) == (
-        f"{LOCK_MESSAGE}: wait until that is done; if it was killed, run `make unlock ENV=dev`, then this again"
+        f"{LOCK_MESSAGE}: wait until that is done; if it was killed, run `make unlock ENV=dev`, then run this again"
     )
     assert len(printed) == 1
 
@@ -123,7 +123,7 @@ def test_a_killed_terraform_is_reported_although_cdktf_succeeds(
     with pytest.raises(
         OperateError,
         match=r"^Terraform ended before deploy was complete and left the state of vlille-dev locked by \S+ at "
-        r"2026-11-25 21:38 UTC, for apply: run `make unlock ENV=dev`, then this again$",
+        r"2026-11-25 21:38 UTC, for apply: run `make unlock ENV=dev`, then run this again$",
     ):
         locking.check_remaining_lock("deploy", "vlille-dev", status)
 

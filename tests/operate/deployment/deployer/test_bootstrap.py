@@ -121,7 +121,7 @@ def test_unbootstrap_is_refused_for_a_bucket_of_another_project(
 ) -> None:
     deployer.bootstrap()
     google.buckets[f"{settings.project}-tfstate"]["projectNumber"] = "99"
-    with pytest.raises(OperateError, match="lies in the project with the number 99"):
+    with pytest.raises(OperateError, match="is in the project with the number 99"):
         deployer.unbootstrap()
     assert (len(cdktf.runs), len(google.buckets)) == (1, 1)
 
@@ -151,7 +151,7 @@ def test_unbootstrap_without_a_state_is_refused(
     cdktf.stack = {"resource": CI_RESOURCES}
     with pytest.raises(
         OperateError,
-        match=r"1 resources of vlille-dev-bootstrap exist .*Run `make bootstrap ENV=dev`.*this again$",
+        match=r"1 resources of vlille-dev-bootstrap .*Run `make bootstrap ENV=dev`.*then `make unbootstrap ENV=dev`$",
     ):
         deployer.unbootstrap()
     assert (len(cdktf.runs), len(google.buckets)) == (1, 1)

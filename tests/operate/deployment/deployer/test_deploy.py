@@ -27,9 +27,9 @@ def test_protected_resources_are_not_destroyed_half_way(
     with pytest.raises(OperateError) as caught:
         deployer.destroy()
     assert str(caught.value) == (
-        "what is deployed of dev is still protected (1 resources, such as google_bigquery_table.stations), though "
-        "environments/dev.toml is not: run `make deploy ENV=dev` to take the protection off, then `make destroy "
-        "ENV=dev`"
+        "the deployed resources of dev are still protected (1 resources, such as google_bigquery_table.stations), "
+        "although environments/dev.toml sets protected = false: run `make deploy ENV=dev` to remove the protection, "
+        "then `make destroy ENV=dev`"
     )
     assert cdktf.runs == []
     put_state("vlille-dev/default.tfstate", state_of(TOPIC))
@@ -47,7 +47,7 @@ def test_a_locked_state_is_reported_with_its_holder(
     with pytest.raises(
         OperateError,
         match=r"^the state of vlille-dev is locked by ada@laptop at 2026-11-25 21:38 UTC, for apply: wait until that "
-        r"is done; if it was killed, run `make unlock ENV=dev`, then this again$",
+        r"is done; if it was killed, run `make unlock ENV=dev`, then run this again$",
     ):
         deployer.destroy() if command == "destroy" else deployer.run_cdktf(command)
     assert len(cdktf.runs) == before
@@ -96,8 +96,9 @@ def test_resources_in_no_state_are_imported_by_plans_only(
         deployer.destroy()
     assert str(caught.value) == (
         f"1 resources of vlille-dev exist in {settings.project} and are not in its state, such as "
-        "google_pubsub_topic.dead: `make destroy ENV=dev` would leave them. Nothing was touched. Run `make deploy "
-        "ENV=dev`, which imports them, then this again; `make orphans ENV=dev` lists commands that need no state"
+        "google_pubsub_topic.dead: `make destroy ENV=dev` would leave them. Nothing was changed. Run `make deploy "
+        "ENV=dev`, which imports them, then `make destroy ENV=dev`; `make orphans ENV=dev` lists commands that need no "
+        "state"
     )
     assert (cdktf.variables, len(cdktf.runs)) == ([{}], runs)
 
@@ -129,7 +130,7 @@ def test_a_destroy_reports_what_still_exists(
     google.responses["GET /storage/b"] = 200, {"items": [{"name": "gcf-v2-sources-1-europe-west1"}]}
     assert deployer.destroy() == 0
     assert messages[-1].startswith(
-        "bucket gcf-v2-sources-1-europe-west1, which Google Cloud created beside the stack"
+        "bucket gcf-v2-sources-1-europe-west1, which Google Cloud created and the stack does not declare"
     )
     # After a "no" the state is kept, and nothing is reported.
     put_state("vlille-dev/default.tfstate", state_of(TOPIC))
