@@ -1,7 +1,7 @@
 """Build the copier's image with Google's builder: `build_image.py --project … --image …`.
 
 Terraform runs this as a command of the deploy, outside the project's packages, so it imports none of them.
-No Docker daemon is needed: the source archive lies in a bucket, and Cloud Run's `builds:submit` builds it.
+No Docker daemon is needed: the source archive is in a bucket, and Cloud Run's `builds:submit` builds it.
 https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.builds/submit
 """
 
@@ -87,16 +87,16 @@ def build_image(
     endpoints: Endpoints,
     *,
     deadline_s: float,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> bool:
     """Build the image unless its tag exists; return whether it was built. Raises BuildError."""
     if _image_exists(request, session, endpoints):
-        say(f"{request.image} exists: nothing to build")
+        report(f"{request.image} exists: nothing to build")
         return False
     operation = _submit_build(request, session, endpoints)
-    say(f"building {request.image} from gs://{request.bucket}/{request.object}")
+    report(f"building {request.image} from gs://{request.bucket}/{request.object}")
     started = clock()
     while not operation.get("done"):
         if clock() - started > deadline_s:
@@ -107,11 +107,11 @@ def build_image(
         operation = _parse_response(
             session.get(f"{endpoints.build}/v1/{operation['name']}", timeout=REQUEST_SECONDS)
         )
-        say(f"  {_get_status(operation)}, {clock() - started:.0f} s")
+        report(f"  {_get_status(operation)}, {clock() - started:.0f} s")
     if error := operation.get("error"):
         tail = _fetch_log_tail(operation, request.project, session, endpoints)
         raise BuildError(f"the build of {request.image} failed: {error.get('message', error)}{tail}")
-    say(f"built {request.image} in {clock() - started:.0f} s")
+    report(f"built {request.image} in {clock() - started:.0f} s")
     return True
 
 
@@ -233,7 +233,7 @@ def main(words: Sequence[str] | None = None) -> int:
             session,
             Endpoints.from_environment(),
             deadline_s=deadline_s,
-            say=lambda line: print(line, flush=True),  # noqa: T201 - Terraform shows what a command prints
+            report=lambda line: print(line, flush=True),  # noqa: T201 - Terraform shows what a command prints
         )
     except (BuildError, requests.RequestException) as error:
         print(error, file=sys.stderr)  # noqa: T201

@@ -68,11 +68,11 @@ class LocalEnvironment:
             return self._services[kind]  # type: ignore[index, no-any-return]
 
     def collection(self, service: str, name: str) -> ResourceCollection:
-        """Return the resources of one type, stored in `control/<service>/<name>.json`."""
+        """Return the resources of one type, stored in `control_plane/<service>/<name>.json`."""
         with self._lock:
             key = service, name
             if key not in self._collections:
-                file = self.folder / "control" / service / f"{name}.json"
+                file = self.folder / "control_plane" / service / f"{name}.json"
                 self._collections[key] = ResourceCollection(f"{service} {name}", file)
             return self._collections[key]
 

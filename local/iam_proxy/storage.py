@@ -39,7 +39,7 @@ def object_resource(bucket: str, name: str) -> str:
 
 
 def _project_rule(permission: str) -> Rule:
-    return lambda _request, _places, project: RequestPermissions(
+    return lambda _request, _params, project: RequestPermissions(
         (RequiredPermission(permission, f"projects/{project}"),)
     )
 

@@ -31,7 +31,7 @@ from local.services.dataproc import Dataproc
 from local.services.pubsub import PubSub
 from local.services.scheduler import Scheduler
 from local.stack.applying import Applied, apply
-from local.stack.arguments import block
+from local.stack.arguments import get_block
 from local.stack.loading import Stack, load_stack
 from local.stack.synthesis import ROOT, check_environment, synthesize
 from local.workloads.spark import local_spark
@@ -175,7 +175,7 @@ def _function_environment(stack: Stack) -> Json:
     """Return the environment variables of the function that collects the feed."""
     for resource in stack.resources:
         if resource.type == FUNCTION:
-            env: Json = block(resource.config, "service_config")["environment_variables"]
+            env: Json = get_block(resource.config, "service_config")["environment_variables"]
             if "FEED" in env:
                 return env
     raise LocalError(f"{stack.name} has no {FUNCTION} of a feed, so there is nothing to collect")

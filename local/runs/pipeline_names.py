@@ -9,7 +9,7 @@ from local.services.dataproc import Dataproc
 from local.services.pubsub import PubSub
 from local.services.scheduler import Scheduler
 from local.stack.applying import Applied
-from local.stack.arguments import block
+from local.stack.arguments import get_block
 
 FUNCTION = "google_cloudfunctions2_function"
 
@@ -38,7 +38,7 @@ def find_pipeline_names(environment: LocalEnvironment, applied: Applied) -> Pipe
     jobs.
     """
     functions = [a for name, a in applied.attributes.items() if name.startswith(f"{FUNCTION}.")]
-    services = [block(function, "service_config") for function in functions]
+    services = [get_block(function, "service_config") for function in functions]
     service = _only(
         "function with a landing bucket",
         [s for s in services if "LANDING_BUCKET" in s["environment_variables"]],
@@ -85,5 +85,8 @@ def find_pipeline_names(environment: LocalEnvironment, applied: Applied) -> Pipe
 
 def _only[T](what: str, found: list[T]) -> T:
     if len(found) != 1:
-        raise LocalError(f"the pipeline needs one {what}, the stack has {len(found)}: {found}")
+        raise LocalError(
+            f"a local run needs exactly one {what}, the stack has {len(found)}: "
+            "compare cdk/workloads with the last commit that worked"
+        )
     return found[0]

@@ -63,7 +63,7 @@ class Report:
     page: str | None = None  # a copy of the dashboard's page, to open from disk
     stations: list[dict[str, Any]] = field(default_factory=list)
     denied: list[str] = field(default_factory=list)  # requests of workloads that were denied
-    not_honoured: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
     problem: str | None = None
 
     def write(self, folder: Path) -> Path:
@@ -72,7 +72,7 @@ class Report:
         temporary = file.with_suffix(".tmp")
         temporary.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
         temporary.replace(file)
-        (folder / DIFFERENCES).write_text("".join(f"{each}\n" for each in self.not_honoured))
+        (folder / DIFFERENCES).write_text("".join(f"{each}\n" for each in self.differences))
         return file
 
 
@@ -189,7 +189,7 @@ def complete_report(report: Report, run: LocalRun, before: Mapping[str, int] | N
     report.stations = query_stations(environment, view, report.feed)
     report.denied = environment.service(AccessControl).denial_messages()
     environment.service(AccessControl).write(run.options.folder)
-    report.not_honoured = list(environment.unsupported)
+    report.differences = list(environment.unsupported)
     ended = [each for each in run.dataproc.workflows if each.finished.is_set()]
     report.batch_runs = [each.error.partition("\n")[0] for each in ended]
     report.seconds = {name: round(each, 2) for name, each in run.terminal.seconds.items()}
@@ -249,7 +249,7 @@ def render_report(report: Report) -> RenderableType:
         sections += [Text("Denied, as in Google Cloud:", style="bold")]
         sections += [Text(f"  · {sentence}") for sentence in report.denied]
         sections.append(Text())
-    if count := len(report.not_honoured):
+    if count := len(report.differences):
         file = Path(report.folder, DIFFERENCES)
         sections += [Text(f"Differences from Google Cloud: {count}, listed in {file}", style="dim"), Text()]
     sections.append(_stage_table(report))

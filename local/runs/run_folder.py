@@ -49,9 +49,11 @@ def open_run_folder(options: Options, terminal: Terminal) -> Iterator[Supervisor
                 f"{own} had data of {PERSISTENT_MODES[options.mode]}, which is in {folder} again"
             )
             supervisor = Supervisor(folder / RECORD)
+        if (former := folder / "control").is_dir():  # of an earlier version
+            former.rename(folder / "control_plane")
         if options.mode != "cloud":
             # Unless Terraform created them, resources are always created from the stack again.
-            shutil.rmtree(folder / "control", ignore_errors=True)
+            shutil.rmtree(folder / "control_plane", ignore_errors=True)
         write_state(folder, mode=options.mode)
         supervisor.on_restart.append(terminal.print_line)
         yield supervisor

@@ -1,14 +1,14 @@
 """Artifact Registry: repositories are stored but hold no images, because the local run builds none."""
 
 from local.stack.applying import Handler
-from local.stack.arguments import storing_handler
+from local.stack.arguments import make_store_only_handler
 
 HANDLERS: dict[str, Handler] = {
-    "google_artifact_registry_repository": storing_handler(
+    "google_artifact_registry_repository": make_store_only_handler(
         "artifactregistry",
         "repositories",
         name="projects/{project}/locations/{location}/repositories/{repository_id}",
-        more={
+        computed_attributes={
             "name": "{repository_id}",
             "registry_uri": "{location}-docker.pkg.dev/{project}/{repository_id}",
         },

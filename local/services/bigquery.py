@@ -9,7 +9,7 @@ from local.data_plane.emulators import open_session
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError, ServiceError
 from local.stack.applying import Attributes, Handler
-from local.stack.arguments import as_rest, block, blocks, report_unsupported_arguments
+from local.stack.arguments import as_rest, get_block, get_blocks, report_unsupported_arguments
 from local.stack.loading import Resource
 
 TIMEOUT_S = 60
@@ -230,7 +230,7 @@ def dataset_access(
 
     Raises LocalError for an entry that names a principal.
     """
-    authorized = next((kind for kind in ("dataset", "view") if blocks(arguments, kind)), None)
+    authorized = next((kind for kind in ("dataset", "view") if get_blocks(arguments, kind)), None)
     if authorized is None:
         raise LocalError(
             f"{resource.address} grants a role by the dataset's access list, which the local run does not enforce: "
@@ -246,7 +246,7 @@ def table(resource: Resource, arguments: dict[str, Any], environment: LocalEnvir
     report_unsupported_arguments(
         environment, "google_bigquery_table", arguments, TABLE_SUPPORTED, TABLE_UNSUPPORTED
     )
-    partitioning = block(arguments, "time_partitioning")
+    partitioning = get_block(arguments, "time_partitioning")
     unsupported = {"expiration_ms": "partitions do not expire"}
     report_unsupported_arguments(
         environment, f"{resource.type}.time_partitioning", partitioning, {"type", "field"}, unsupported
@@ -277,12 +277,12 @@ def table_as_rest(project: str, arguments: dict[str, Any]) -> dict[str, Any]:
         "datasetId": arguments["dataset_id"],
         "tableId": arguments["table_id"],
     }
-    for view in blocks(arguments, "view") + blocks(arguments, "materialized_view"):
+    for view in get_blocks(arguments, "view") + get_blocks(arguments, "materialized_view"):
         resource["view"] = {"query": view["query"], "useLegacySql": view.get("use_legacy_sql", False)}
         return resource
     resource["schema"] = {"fields": json.loads(arguments.get("schema", "[]"))}
     if "time_partitioning" in arguments:
-        partitioning = block(arguments, "time_partitioning")
+        partitioning = get_block(arguments, "time_partitioning")
         resource["timePartitioning"] = {
             key: partitioning[key] for key in ("type", "field") if key in partitioning
         }

@@ -1,7 +1,7 @@
 """Compute Engine networks: stored only, because all traffic of the local run is on loopback."""
 
 from local.stack.applying import Handler
-from local.stack.arguments import storing_handler
+from local.stack.arguments import make_store_only_handler
 
 UNSUPPORTED = "google_compute_…: stored only; workloads use the host's network, the internet included"
 LINK = {"self_link": "https://www.googleapis.com/compute/v1/{id}"}
@@ -9,7 +9,9 @@ LINK = {"self_link": "https://www.googleapis.com/compute/v1/{id}"}
 
 def _of(collection: str, scope: str) -> Handler:
     name = f"projects/{{project}}/{scope}/{collection}/{{name}}"
-    return storing_handler("compute", collection, name=name, more=LINK, unsupported=UNSUPPORTED)
+    return make_store_only_handler(
+        "compute", collection, name=name, computed_attributes=LINK, unsupported=UNSUPPORTED
+    )
 
 
 HANDLERS: dict[str, Handler] = {

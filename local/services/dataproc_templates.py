@@ -8,7 +8,7 @@ from typing import Any
 from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.errors import LocalError
-from local.stack.arguments import as_arguments, as_rest, block, blocks, report_unsupported_arguments
+from local.stack.arguments import as_arguments, as_rest, get_block, get_blocks, report_unsupported_arguments
 
 TYPE = "google_dataproc_workflow_template"
 TIMEOUT = "3600s"
@@ -119,7 +119,7 @@ def _descend(at: Any, name: str, key: str, index: str) -> Any:
 def as_terraform_arguments(template: Json) -> dict[str, Any]:
     """Return a template's REST resource with the names of Terraform's arguments."""
     arguments: dict[str, Any] = as_arguments(template)
-    config = block(block(block(arguments, "placement"), "managed_cluster"), "config")
+    config = get_block(get_block(get_block(arguments, "placement"), "managed_cluster"), "config")
     if "config_bucket" in config:  # the only one with another name
         config["staging_bucket"] = config.pop("config_bucket")
     return arguments
@@ -128,26 +128,26 @@ def as_terraform_arguments(template: Json) -> dict[str, Any]:
 def inline_template(template: Json, environment: LocalEnvironment) -> Json:
     """Return the stored form of an inline template. Raises LocalError where Dataproc would refuse it."""
     arguments = as_terraform_arguments(template)
-    if not block(block(arguments, "placement"), "managed_cluster"):
+    if not get_block(get_block(arguments, "placement"), "managed_cluster"):
         raise LocalError("the inline template has no placement.managedCluster")
     return template_resource(arguments, environment)
 
 
 def template_resource(arguments: dict[str, Any], environment: LocalEnvironment) -> Json:
     """Return the used parts of a template: its jobs and parameters, and the settings of its cluster."""
-    cluster = block(block(arguments, "placement"), "managed_cluster")
+    cluster = get_block(get_block(arguments, "placement"), "managed_cluster")
     unsupported = {"placement": "there is no cluster: jobs run in Spark's local mode, with two threads"}
     supported = {"name", "location", "jobs", "parameters"}
     supported |= {"dag_timeout"}
     unsupported |= {"encryption_config": "nothing is encrypted"}
     report_unsupported_arguments(environment, TYPE, arguments, supported, unsupported)
-    config = block(cluster, "config")
-    software = block(config, "software_config").get("properties", {})
+    config = get_block(cluster, "config")
+    software = get_block(config, "software_config").get("properties", {})
     spark = {key.removeprefix("spark:"): v for key, v in software.items() if key.startswith("spark:")}
     return {
-        "jobs": [_job(job) for job in blocks(arguments, "jobs")],
-        "parameters": [_parameter(each) for each in blocks(arguments, "parameters")],
-        "serviceAccount": block(config, "gce_cluster_config").get("service_account", ""),
+        "jobs": [_job(job) for job in get_blocks(arguments, "jobs")],
+        "parameters": [_parameter(each) for each in get_blocks(arguments, "parameters")],
+        "serviceAccount": get_block(config, "gce_cluster_config").get("service_account", ""),
         "stagingBucket": config.get("staging_bucket", ""),
         "dagTimeout": arguments.get("dag_timeout", TIMEOUT),
         "properties": spark,  # what the cluster's configuration sets for every job
@@ -157,15 +157,17 @@ def template_resource(arguments: dict[str, Any], environment: LocalEnvironment) 
 def _job(job: dict[str, Any]) -> Json:
     rest: Json = as_rest({key: value for key, value in job.items() if not key.endswith("_job")})
     for kind in (key for key in job if key.endswith("_job")):
-        inner = dict(block(job, kind))
+        inner = dict(get_block(job, kind))
         properties = inner.pop("properties", {})  # Spark's property names stay as they are
         rest[as_rest({kind: 0}).popitem()[0]] = as_rest(inner) | {"properties": properties}
     return rest
 
 
 def _parameter(parameter: dict[str, Any]) -> Json:
-    validation = block(parameter, "validation")
-    checks = {kind: block(validation, kind) for kind in ("regex", "values") if block(validation, kind)}
+    validation = get_block(parameter, "validation")
+    checks = {
+        kind: get_block(validation, kind) for kind in ("regex", "values") if get_block(validation, kind)
+    }
     return {"name": parameter["name"], "fields": list(parameter["fields"])} | (
         {"validation": checks} if checks else {}
     )

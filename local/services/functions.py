@@ -9,7 +9,7 @@ from typing import Any
 from local.environment.environment import LocalEnvironment
 from local.iam_proxy.storage import object_resource
 from local.stack.applying import Attributes, Handler
-from local.stack.arguments import block, report_unsupported_arguments
+from local.stack.arguments import get_block, report_unsupported_arguments
 from local.stack.loading import Resource
 from local.workloads.builds import check_build
 from local.workloads.workloads import Workloads, read_object, unpack_archive
@@ -50,11 +50,11 @@ SERVICE_UNSUPPORTED = {
 
 def function(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_cloudfunctions2_function with an HTTP trigger."""
-    build, service = block(arguments, "build_config"), block(arguments, "service_config")
+    build, service = get_block(arguments, "build_config"), get_block(arguments, "service_config")
     _report_unsupported(resource.type, arguments, build, service, environment)
     project = arguments.get("project", environment.project)
     name, location = arguments["name"], arguments.get("location", environment.region)
-    source = block(block(build, "source"), "storage_source")
+    source = get_block(get_block(build, "source"), "storage_source")
     folder = environment.folder / "functions" / name
     archive = f"gs://{source['bucket']}/{source['object']}"
     unpack_archive(read_object(environment, source["bucket"], source["object"]), folder, archive)

@@ -9,7 +9,7 @@ from typing import Any
 
 from local.environment.environment import LocalEnvironment
 from local.stack.applying import Attributes, Handler
-from local.stack.arguments import as_rest, blocks, derive_number, report_unsupported_arguments
+from local.stack.arguments import as_rest, derive_number, get_blocks, report_unsupported_arguments
 from local.stack.loading import Resource
 
 ENFORCED = (
@@ -144,7 +144,7 @@ def grant(resource: Resource, arguments: dict[str, Any], environment: LocalEnvir
     kind, _, form = resource.type.rpartition("_iam_")
     name = resource_name(TARGETS[kind], arguments, environment)
     members = [arguments["member"]] if form == "member" else list(arguments["members"])
-    conditions = [as_rest(condition) for condition in blocks(arguments, "condition")]
+    conditions = [as_rest(condition) for condition in get_blocks(arguments, "condition")]
     environment.service(Policies).grant(
         name, arguments["role"], members, conditions[0] if conditions else None
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 from local.environment.environment import LocalEnvironment, project_number
 from local.stack.applying import Attributes, Handler
-from local.stack.arguments import storing_handler
+from local.stack.arguments import make_store_only_handler
 from local.stack.loading import Resource
 
 
@@ -30,7 +30,7 @@ def client_config(
 HANDLERS: dict[str, Handler] = {
     "data.google_project": project,
     "data.google_client_config": client_config,
-    "google_project_service": storing_handler(
+    "google_project_service": make_store_only_handler(
         "serviceusage",
         "services",
         name="{project}/{service}",

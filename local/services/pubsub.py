@@ -32,7 +32,7 @@ from local.services.pubsub_delivery import (
 )
 from local.services.pubsub_messages import Message, MessageStore
 from local.stack.applying import Attributes, Handler
-from local.stack.arguments import as_rest, block, report_unsupported_arguments
+from local.stack.arguments import as_rest, get_block, report_unsupported_arguments
 from local.stack.loading import Resource
 
 LOG = logging.getLogger(__name__)
@@ -249,7 +249,7 @@ def subscription(_resource: Resource, arguments: dict[str, Any], environment: Lo
     )
     push_supported = {"push_endpoint", "oidc_token", "attributes"}
     report_unsupported_arguments(
-        environment, f"{kind}.push_config", block(arguments, "push_config"), push_supported, {}
+        environment, f"{kind}.push_config", get_block(arguments, "push_config"), push_supported, {}
     )
     project = arguments.get("project", environment.project)
     name = f"projects/{project}/subscriptions/{arguments['name']}"
@@ -276,8 +276,8 @@ _SUBSCRIPTION_UNSUPPORTED = {
 def subscription_as_rest(name: str, project: str, arguments: dict[str, Any]) -> Json:
     """Return a subscription's REST resource from Terraform's arguments, with defaults."""
     given: str = arguments["topic"]
-    push = dict(block(arguments, "push_config"))
-    if token := block(push, "oidc_token"):
+    push = dict(get_block(arguments, "push_config"))
+    if token := get_block(push, "oidc_token"):
         push["oidc_token"] = token
     return {
         "name": name,
@@ -285,8 +285,8 @@ def subscription_as_rest(name: str, project: str, arguments: dict[str, Any]) -> 
         "ackDeadlineSeconds": int(arguments.get("ack_deadline_seconds", ACK_DEADLINE_S)),
         "messageRetentionDuration": arguments.get("message_retention_duration", RETENTION),
         "pushConfig": as_rest(push),
-        "retryPolicy": as_rest(block(arguments, "retry_policy")),
-        "deadLetterPolicy": as_rest(block(arguments, "dead_letter_policy")),
+        "retryPolicy": as_rest(get_block(arguments, "retry_policy")),
+        "deadLetterPolicy": as_rest(get_block(arguments, "dead_letter_policy")),
     }
 
 

@@ -16,7 +16,7 @@ from local.environment.environment import LocalEnvironment
 from local.errors import LocalError
 from local.services.storage import Storage
 from local.stack.applying import Attributes, Handler
-from local.stack.arguments import block, blocks, report_unsupported_arguments
+from local.stack.arguments import get_block, get_blocks, report_unsupported_arguments
 from local.stack.loading import Resource
 from local.workloads.workloads import Workloads, list_objects, read_object, unpack_archive
 
@@ -59,8 +59,8 @@ class DockerImage:
 
 def service(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
     """google_cloud_run_v2_service with one container."""
-    template = block(arguments, "template")
-    containers = blocks(template, "containers")
+    template = get_block(arguments, "template")
+    containers = get_blocks(template, "containers")
     if len(containers) != 1:
         raise LocalError(f"expected one container, found {len(containers)}")
     _report_unsupported(resource.type, arguments, template, containers[0], environment)
@@ -137,7 +137,7 @@ def _start(
     dockerfile = folder / "Dockerfile"
     image = parse_dockerfile(dockerfile.read_text() if dockerfile.exists() else "", f"{name}: Dockerfile")
     workloads = environment.service(Workloads)
-    declared = {each["name"]: str(each.get("value", "")) for each in blocks(container, "env")}
+    declared = {each["name"]: str(each.get("value", "")) for each in get_blocks(container, "env")}
     # The image's paths are replaced by the unpacked archive; its PATH would hide the host's programs.
     inside = {
         key: value.replace(image.workdir, str(folder)) if image.workdir != "/" else value
@@ -152,7 +152,7 @@ def _start(
         "K_CONFIGURATION": name,
         "HOST": "127.0.0.1",
     }
-    probe = block(block(container, "startup_probe"), "http_get")
+    probe = get_block(get_block(container, "startup_probe"), "http_get")
     command = [*container.get("command", ()), *container.get("args", ())] or list(image.command)
     return workloads.start(
         f"service {name}",

@@ -21,9 +21,9 @@ from local.errors import LocalError, NotFoundError
 from local.service_router.router import Response, ServiceRouter
 from local.services.pubsub import PubSub
 from local.services.pubsub_delivery import format_rfc3339
-from local.services.scheduler_times import backoff_s, cron_times_after, short_name
+from local.services.scheduler_times import compute_backoff_seconds, cron_times_after, short_name
 from local.stack.applying import Attributes, Handler
-from local.stack.arguments import as_rest, block, report_unsupported_arguments
+from local.stack.arguments import as_rest, get_block, report_unsupported_arguments
 from local.stack.loading import Resource
 
 LOG = logging.getLogger(__name__)
@@ -211,7 +211,7 @@ class Scheduler:
         began = self._clock.now()
         response = self._call(job)
         self._record_attempt(job["name"], began, response)
-        wait = backoff_s(job, attempt, (self._clock.now() - fired).total_seconds())
+        wait = compute_backoff_seconds(job, attempt, (self._clock.now() - fired).total_seconds())
         if not response.ok:
             LOG.warning("attempt %d of job %s, due at %s: %s", attempt, short_name(job), fired, response)
         if response.ok or wait is None:
@@ -273,12 +273,14 @@ def job_as_rest(name: str, arguments: dict[str, Any]) -> Json:
     }
     if "attempt_deadline" in arguments:
         job["attemptDeadline"] = arguments["attempt_deadline"]
-    if retry := block(arguments, "retry_config"):
+    if retry := get_block(arguments, "retry_config"):
         job["retryConfig"] = as_rest(retry)
     for kind in ("pubsub_target", "http_target"):
-        if target := dict(block(arguments, kind)):
+        if target := dict(get_block(arguments, kind)):
             free = {key: target.pop(key) for key in ("attributes", "headers") if key in target}
-            tokens = {key: block(target, key) for key in ("oidc_token", "oauth_token") if block(target, key)}
+            tokens = {
+                key: get_block(target, key) for key in ("oidc_token", "oauth_token") if get_block(target, key)
+            }
             rest = as_rest({key: value for key, value in target.items() if key not in tokens} | tokens)
             job[as_rest({kind: None}).popitem()[0]] = rest | free
     return job

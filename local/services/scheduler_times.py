@@ -10,7 +10,7 @@ from local.environment.clock import parse_duration
 from local.environment.resources import Json
 from local.errors import LocalError
 
-RETRY = {
+DEFAULT_RETRY_CONFIG = {
     "retryCount": 0,
     "maxRetryDuration": "0s",
     "minBackoffDuration": "5s",
@@ -40,18 +40,18 @@ def cron_times_after(job: Json, start: datetime) -> Callable[[], datetime]:
     return lambda: next(times).astimezone(UTC)
 
 
-def backoff_s(job: Json, attempt: int, elapsed_s: float) -> float | None:
+def compute_backoff_seconds(job: Json, attempt: int, elapsed_s: float) -> float | None:
     """Return the seconds until the next attempt, or None where there is none.
 
     The wait doubles `maxDoublings` times, then grows linearly, up to the maximum:
     https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs#retryconfig
     """
-    policy = RETRY | job.get("retryConfig", {})
-    longest_run = parse_duration(policy["maxRetryDuration"])
+    policy = DEFAULT_RETRY_CONFIG | job.get("retryConfig", {})
+    max_retry_duration_s = parse_duration(policy["maxRetryDuration"])
     count = int(policy["retryCount"])
-    if attempt > count and not (longest_run and count == 0):
+    if attempt > count and not (max_retry_duration_s and count == 0):
         return None
-    if longest_run and elapsed_s >= longest_run:
+    if max_retry_duration_s and elapsed_s >= max_retry_duration_s:
         return None
     doublings = int(policy["maxDoublings"])
     least = parse_duration(policy["minBackoffDuration"])

@@ -12,7 +12,7 @@ from local.data_plane.emulators import open_session
 from local.environment.environment import LocalEnvironment
 from local.errors import LocalError, ServiceError
 from local.stack.applying import Attributes, Handler
-from local.stack.arguments import as_rest, block, blocks, report_unsupported_arguments
+from local.stack.arguments import as_rest, get_block, get_blocks, report_unsupported_arguments
 from local.stack.loading import Resource
 
 TIMEOUT_S = 120
@@ -123,14 +123,14 @@ def bucket_as_rest(arguments: dict[str, Any]) -> dict[str, Any]:
         "publicAccessPrevention": arguments.get("public_access_prevention", "inherited"),
     }
     rules = [
-        {"action": as_rest(block(rule, "action")), "condition": as_rest(block(rule, "condition"))}
-        for rule in blocks(arguments, "lifecycle_rule")
+        {"action": as_rest(get_block(rule, "action")), "condition": as_rest(get_block(rule, "condition"))}
+        for rule in get_blocks(arguments, "lifecycle_rule")
     ]
     if rules:
         settings["lifecycle"] = {"rule": rules}
     for name in ("versioning", "soft_delete_policy", "retention_policy", "autoclass"):
         if name in arguments:
-            settings |= as_rest({name: block(arguments, name)})
+            settings |= as_rest({name: get_block(arguments, name)})
     return settings
 
 

@@ -29,7 +29,7 @@ USER_KEYED_MAPS = frozenset(
 )
 
 
-def blocks(arguments: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+def get_blocks(arguments: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """Return the blocks of a name; the JSON may have a single block without a list."""
     value = arguments.get(name)
     if value is None:
@@ -37,9 +37,9 @@ def blocks(arguments: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     return list(value) if isinstance(value, list) else [value]
 
 
-def block(arguments: Mapping[str, Any], name: str) -> dict[str, Any]:
+def get_block(arguments: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the first block of a name, or an empty one."""
-    return next(iter(blocks(arguments, name)), {})
+    return next(iter(get_blocks(arguments, name)), {})
 
 
 def as_rest(value: Any) -> Any:
@@ -97,26 +97,26 @@ def derive_number(text: str, digits: int) -> str:
     return str(low + int.from_bytes(sha256(text.encode()).digest()) % (9 * low))
 
 
-def storing_handler(
+def make_store_only_handler(
     service: str,
     collection: str,
     *,
     name: str,
     unsupported: str,
-    more: Mapping[str, str] | None = None,
+    computed_attributes: Mapping[str, str] | None = None,
 ) -> Handler:
     """Return a handler for a type that is stored without effect; `unsupported` is the sentence that says so.
 
     `name` is the pattern of the resource's full name, which is also its Terraform `id`. It can have `{project}`,
-    `{location}` (the environment's region unless an argument sets it), `{number}` and any argument. `more` has the
-    patterns of further attributes, which can also have `{id}`.
+    `{location}` (the environment's region unless an argument sets it), `{number}` and any argument.
+    `computed_attributes` has the patterns of further attributes, which can also have `{id}`.
     """
 
     def handler(resource: Resource, arguments: dict[str, Any], environment: LocalEnvironment) -> Attributes:
         environment.report_unsupported(unsupported)
-        known = name_values(environment, resource, arguments)
+        known = collect_name_values(environment, resource, arguments)
         known["id"] = name.format_map(known)
-        computed = {key: pattern.format_map(known) for key, pattern in (more or {}).items()}
+        computed = {key: pattern.format_map(known) for key, pattern in (computed_attributes or {}).items()}
         resource_as_rest = as_rest(arguments) | {"name": known["id"]}
         environment.collection(service, collection).put(known["id"], resource_as_rest)
         return {"project": environment.project} | arguments | {"id": known["id"]} | computed
@@ -124,7 +124,7 @@ def storing_handler(
     return handler
 
 
-def name_values(
+def collect_name_values(
     environment: LocalEnvironment, resource: Resource, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the values for name patterns: the arguments, project, region, location and a stable number."""

@@ -72,12 +72,14 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
             raise NotFoundError("operations", name)
         return operations[name]
 
-    def entries(request: ApiRequest, _places: dict[str, str]) -> Json:
+    def entries(request: ApiRequest, _params: dict[str, str]) -> Json:
         """Return the log of a build, newest entry first; workloads log to files instead."""
         build = BUILD_ID.search(str(request.json.get("filter", "")))
         if build is None:
             raise ApiError(
-                400, f"the local run has logs of builds only, found the filter {request.json.get('filter')!r}"
+                400,
+                "the local environment supports only the filter build_id=… of entries.list, found "
+                f"{request.json.get('filter')!r}",
             )
         return {"entries": [{"textPayload": line} for line in reversed(logs.get(build[1], []))]}
 

@@ -14,26 +14,26 @@ ROOT = "/compute/v1/"
 LINK = "https://www.googleapis.com/compute/v1/"
 
 
-def number_of(name: str) -> str:
+def derive_resource_number(name: str) -> str:
     """Return a number of 19 digits that fits in 63 bits, because the provider reads it as a signed integer."""
     number = int(derive_number(name, 19))
     return str(number if number < 2**63 else number - 10**18)
 
 
-def _stored(collection: str, defaults: Json) -> Apply:
-    def apply(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
+def _make_apply(collection: str, defaults: Json) -> Apply:
+    def apply(environment: LocalEnvironment, resource: Json, _previous: Json | None) -> Json:
         known = {
             "kind": f"compute#{collection.removesuffix('s')}",
-            "id": number_of(wanted["name"]),
-            "selfLink": LINK + wanted["name"],
+            "id": derive_resource_number(resource["name"]),
+            "selfLink": LINK + resource["name"],
             "creationTimestamp": "2026-01-01T00:00:00.000-00:00",
         }
-        given = {key: value for key, value in wanted.items() if value is not None}
+        given = {key: value for key, value in resource.items() if value is not None}
         full = defaults | given | known
         if collection == "subnetworks" and "ipCidrRange" in given:
             full["gatewayAddress"] = str(IPv4Network(given["ipCidrRange"])[1])
-            full["region"] = LINK + wanted["name"].rpartition("/subnetworks/")[0]
-        environment.collection("compute", collection).put(wanted["name"], full)
+            full["region"] = LINK + resource["name"].rpartition("/subnetworks/")[0]
+        environment.collection("compute", collection).put(resource["name"], full)
         return full
 
     return apply
@@ -58,7 +58,7 @@ def _resource_type(collection: str, scope: str, defaults: Json) -> ResourceType:
         f"projects/{{project}}/{scope}/{collection}/{{id}}",
         "compute",
         collection,
-        _stored(collection, defaults),
+        _make_apply(collection, defaults),
         delete,
         as_response=lambda _environment, resource: resource | {"name": resource["name"].rpartition("/")[2]},
     )

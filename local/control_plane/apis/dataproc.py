@@ -44,7 +44,7 @@ TEMPLATE = ResourceType(
 def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield the routes of this API; a template has a path below `locations` and one below `regions`."""
 
-    def run(request: ApiRequest, _places: dict[str, str]) -> ApiResponse:
+    def run(request: ApiRequest, _params: dict[str, str]) -> ApiResponse:
         dataproc, owner = environment.service(Dataproc), environment.service(AccessControl).deployer
         path, request_id = request.path.removeprefix("/dataproc"), request.query.get("requestId", "")
         response = dataproc.handle(request.method, path, request.body, owner, request_id)

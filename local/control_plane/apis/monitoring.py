@@ -22,20 +22,22 @@ METRIC = re.compile(r'metric\.type ?= ?"([^"]*)"')
 SUBSCRIPTION = re.compile(r'resource\.labels\.subscription_id ?= ?"([^"]*)"')
 
 
-def _policy(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
-    name = wanted["name"]
+def _store_alert_policy(environment: LocalEnvironment, resource: Json, _previous: Json | None) -> Json:
+    name = resource["name"]
     conditions = [
         {"name": f"{name}/conditions/{derive_number(f'{name}{index}', 19)}"} | condition
-        for index, condition in enumerate(wanted.get("conditions", []))
+        for index, condition in enumerate(resource.get("conditions", []))
     ]
-    complete = {"enabled": True} | wanted | {"conditions": conditions}
+    complete = {"enabled": True} | resource | {"conditions": conditions}
     environment.collection("monitoring", "alertPolicies").put(name, complete)
     return complete
 
 
-def _channel(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
-    complete = {"enabled": True} | wanted
-    environment.collection("monitoring", "notificationChannels").put(wanted["name"], complete)
+def _store_notification_channel(
+    environment: LocalEnvironment, resource: Json, _previous: Json | None
+) -> Json:
+    complete = {"enabled": True} | resource
+    environment.collection("monitoring", "notificationChannels").put(resource["name"], complete)
     return complete
 
 
@@ -53,15 +55,15 @@ def _resource_type(collection: str, complete: Apply) -> ResourceType:
     )
 
 
-def _service(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
-    complete: Json = {"custom": {}, "telemetry": {}} | wanted
-    environment.collection("monitoring", "services").put(wanted["name"], complete)
+def _store_service(environment: LocalEnvironment, resource: Json, _previous: Json | None) -> Json:
+    complete: Json = {"custom": {}, "telemetry": {}} | resource
+    environment.collection("monitoring", "services").put(resource["name"], complete)
     return complete
 
 
-def _objective(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
-    environment.collection("monitoring", "serviceLevelObjectives").put(wanted["name"], wanted)
-    return wanted
+def _store_slo(environment: LocalEnvironment, resource: Json, _previous: Json | None) -> Json:
+    environment.collection("monitoring", "serviceLevelObjectives").put(resource["name"], resource)
+    return resource
 
 
 def _undelivered_messages(environment: LocalEnvironment, request: ApiRequest, project: str) -> Json:
@@ -69,7 +71,10 @@ def _undelivered_messages(environment: LocalEnvironment, request: ApiRequest, pr
     filter_text = request.query.get("filter", "")
     metric, subscription = METRIC.search(filter_text), SUBSCRIPTION.search(filter_text)
     if metric is None or metric[1] != UNDELIVERED or subscription is None:
-        raise ApiError(400, f"the local run supports only {UNDELIVERED}, found the filter {filter_text}")
+        raise ApiError(
+            400,
+            f"the local environment supports only {UNDELIVERED} in timeSeries.list, found the filter {filter_text!r}",
+        )
     broker, name = environment.service(PubSub), f"projects/{project}/subscriptions/{subscription[1]}"
     if broker.subscriptions.find(name) is None:
         return {}
@@ -85,13 +90,13 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
         ROOT + "projects/{project}/timeSeries",
         lambda request, params: _undelivered_messages(environment, request, params["project"]),
     )
-    yield from _resource_type("alertPolicies", _policy).routes(environment)
-    yield from _resource_type("notificationChannels", _channel).routes(environment)
-    yield from replace(_resource_type("services", _service), id_of=id_from_query("serviceId")).routes(
+    yield from _resource_type("alertPolicies", _store_alert_policy).routes(environment)
+    yield from _resource_type("notificationChannels", _store_notification_channel).routes(environment)
+    yield from replace(_resource_type("services", _store_service), id_of=id_from_query("serviceId")).routes(
         environment
     )
     objective = replace(
-        _resource_type("serviceLevelObjectives", _objective),
+        _resource_type("serviceLevelObjectives", _store_slo),
         item="projects/{project}/services/{service}/serviceLevelObjectives/{id}",
         id_of=id_from_query("serviceLevelObjectiveId"),
     )

@@ -7,7 +7,7 @@ from local.environment.environment import LocalEnvironment
 from local.environment.resources import Json
 from local.http.rest import ApiRequest, Route
 from local.services.scheduler import ATTEMPT_DEADLINE, Scheduler
-from local.services.scheduler_times import RETRY
+from local.services.scheduler_times import DEFAULT_RETRY_CONFIG
 
 ROOT = "/cloudscheduler/v1/"
 
@@ -16,7 +16,7 @@ def _job(environment: LocalEnvironment, wanted: Json, before: Json | None) -> Js
     retry = {key: value for key, value in (wanted.get("retryConfig") or {}).items() if value is not None}
     complete = wanted | {"timeZone": wanted.get("timeZone") or "Etc/UTC"}
     if retry:  # a default that was not set is not returned, or each plan would remove it
-        complete["retryConfig"] = RETRY | retry
+        complete["retryConfig"] = DEFAULT_RETRY_CONFIG | retry
     if "httpTarget" in wanted:
         complete["attemptDeadline"] = wanted.get("attemptDeadline") or ATTEMPT_DEADLINE
     state = {"state": _state(environment, before["name"])} if before else {}

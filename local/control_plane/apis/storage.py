@@ -37,7 +37,7 @@ class EmulatorProxy:
         self._url = url
         self._session = open_session()
 
-    def __call__(self, request: ApiRequest, _places: dict[str, str]) -> ApiResponse:
+    def __call__(self, request: ApiRequest, _params: dict[str, str]) -> ApiResponse:
         """Return the emulator's response; an upload session that it starts continues through this server."""
         headers = {
             key: value for key, value in request.headers.items() if key.lower() in FORWARDED_REQUEST_HEADERS
@@ -71,7 +71,7 @@ def routes(environment: LocalEnvironment) -> Iterator[Route]:
     """Yield the routes of this API."""
     storage, emulator = environment.service(Storage), EmulatorProxy(environment.gcs_url)
 
-    def create(request: ApiRequest, _places: dict[str, str]) -> Json:
+    def create(request: ApiRequest, _params: dict[str, str]) -> Json:
         wanted = request.json
         name = wanted.get("name", "")
         if storage.buckets.find(name) is not None:

@@ -104,7 +104,7 @@ def build(google: Google) -> Callable[[Responses], tuple[bool, list[str]]]:
                 session,
                 endpoints,
                 deadline_s=12,
-                say=printed.append,
+                report=printed.append,
                 sleep=sleep,
                 clock=lambda: now[0],
             )

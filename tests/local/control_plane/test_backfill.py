@@ -65,7 +65,7 @@ class OldFiles:
     environment: LocalEnvironment
     cloud: Cloud
     settings: Settings
-    originals: dict[str, bytes]
+    contents: dict[str, bytes]
     printed: list[str] = field(default_factory=list)
 
     def wait(self, seconds: float) -> None:
@@ -106,11 +106,11 @@ def old_files(plane: ControlPlane, environment: LocalEnvironment) -> OldFiles:
     cloud.call("POST", f"{cloud.endpoints.dataproc}{region}/workflowTemplates", json=template)
     cloud.call("POST", f"{cloud.endpoints.storage}b", json={"name": OLD})
     sample = (ROOT / "sources" / "vlille_ods" / "sample.json").read_bytes()
-    originals = {f"data___2023-{minute}:00.json": sample for minute in MINUTES}
-    for name, content in originals.items():
+    contents = {f"data___2023-{minute}:00.json": sample for minute in MINUTES}
+    for name, content in contents.items():
         environment.service(Storage).put_object(OLD, name, content, "application/json", {})
     dev = load_environments(ENVIRONMENTS, ["vlille_gbfs"], only="dev")["dev"]
-    return OldFiles(environment, cloud, replace(dev, project=PROJECT), originals)
+    return OldFiles(environment, cloud, replace(dev, project=PROJECT), contents)
 
 
 def test_old_files_become_rows_and_an_abandoned_run_is_waited_for(old_files: OldFiles) -> None:
@@ -118,18 +118,18 @@ def test_old_files_become_rows_and_an_abandoned_run_is_waited_for(old_files: Old
         raise KeyboardInterrupt
 
     with pytest.raises(
-        StoppedError, match=r"goes on in the local environment \(`make down ENV=dev` would end it\)"
+        StoppedError, match=r"continues in the local environment \(`make down ENV=dev` would end it\)"
     ):
         old_files.run(pause=leave)
     assert old_files.run() == 0
     [workflow] = old_files.environment.service(Dataproc).workflows
-    records = len(json.loads(old_files.originals[f"data___2023-{MINUTES[0]}:00.json"])["records"])
+    records = len(json.loads(old_files.contents[f"data___2023-{MINUTES[0]}:00.json"])["records"])
     assert workflow.summaries["rebuild"]["rows_loaded"] == old_files.rows == 3 * records
     assert old_files.printed[-2:] == [
         "0 objects archived, 3 were archived before, 0 skipped",
         "vlille_ods: 2023-10-26 to 2023-10-27 rebuilt; the table batch_runs has the run statistics",
     ]
-    assert old_files.held(OLD) == old_files.originals
+    assert old_files.held(OLD) == old_files.contents
     assert sorted(old_files.held(old_files.settings.bucket("archive"))) == [
         "feed=vlille_ods/date=2023-10-26/hour=20/20231026T205000Z.json.gz",
         "feed=vlille_ods/date=2023-10-26/hour=20/20231026T205100Z.json.gz",

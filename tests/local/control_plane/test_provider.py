@@ -120,7 +120,7 @@ def put_artifacts(environment: LocalEnvironment, service: bytes) -> None:
 
 def remaining_resources(environment: LocalEnvironment) -> dict[str, list[str]]:
     """Return the remaining resources by type."""
-    folder = environment.folder / "control"
+    folder = environment.folder / "control_plane"
     held = {
         file.relative_to(folder).as_posix(): list(json.loads(file.read_text()))
         for file in folder.rglob("*.json")

@@ -109,7 +109,7 @@ def test_every_single_grant_is_required(
     """The required permissions are those that these runs used, and those of the builds, which do not run."""
     project = "vlille-dev"
     environment.project = project
-    held = json.loads((unusual_demo.folder / "control" / "iam" / "policies.json").read_text())
+    held = json.loads((unusual_demo.folder / "control_plane" / "iam" / "policies.json").read_text())
     grants = [
         (resource, binding["role"], member)
         for resource, policy in held.items()
@@ -119,7 +119,9 @@ def test_every_single_grant_is_required(
     stack = json.loads((unusual_demo.folder / "synth" / "stacks" / project / "cdk.tf.json").read_text())
     declared = [name for kind, named in stack["resource"].items() if GRANT.fullmatch(kind) for name in named]
     assert len(grants) == len(declared) == len(set(grants)) > 20
-    for role in json.loads((unusual_demo.folder / "control" / "iam" / "roles.json").read_text()).values():
+    for role in json.loads(
+        (unusual_demo.folder / "control_plane" / "iam" / "roles.json").read_text()
+    ).values():
         environment.collection("iam", "roles").put(role["name"], role)
     policies, access = environment.service(Policies), environment.service(AccessControl)
     for resource, policy in held.items():

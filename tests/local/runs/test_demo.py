@@ -299,7 +299,7 @@ def test_a_demo_runs_in_any_folder_and_terminal(unusual_demo: FinishedRun) -> No
 
 @pytest.mark.local
 def test_differences_from_google_cloud_are_listed(replayed: FinishedRun) -> None:
-    differences = " ".join(replayed.report["not_honoured"])
+    differences = " ".join(replayed.report["differences"])
     for expected in (
         "API_URL is http://127.0.0.1:",
         "tokens name the caller",

@@ -49,7 +49,7 @@ GOOD = Report(
             "latitude": "50.6",
         }
     ],
-    not_honoured=["google_x.y: not here"],
+    differences=["google_x.y: not here"],
 )
 
 

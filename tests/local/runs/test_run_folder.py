@@ -31,7 +31,7 @@ def fill_folder(base: Path, mode: str | None) -> Path:
     folder = base / "dev"
     (folder / "storage").mkdir(parents=True)
     (folder / "storage" / "object").write_text("data")
-    (folder / "control").mkdir()
+    (folder / "control_plane").mkdir()
     if mode:
         write_state(folder, mode=mode)
     return folder
@@ -54,9 +54,17 @@ def test_the_data_of_up_is_kept_and_that_of_a_demo_is_deleted(
     terminal, _ = make_terminal()
     with open_run_folder(Options(mode, "dev", base=tmp_path), terminal):
         assert (folder / "storage" / "object").exists() is kept
-        assert not (folder / "control").exists()
+        assert not (folder / "control_plane").exists()
         assert read_state(folder)["mode"] == mode
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_resources_that_an_earlier_version_stored_are_found(tmp_path: Path) -> None:
+    folder = fill_folder(tmp_path, "cloud")
+    (folder / "control_plane").rename(folder / "control")
+    with open_run_folder(Options("cloud", "dev", base=tmp_path), make_terminal()[0]):
+        assert (folder / "control_plane").is_dir()
+    assert not (folder / "control").exists()
 
 
 ASIDES = {"20260101T000000Z": "up", "20260102T000000Z": "up", "20260103T000000Z": "cloud", "old": "up"}

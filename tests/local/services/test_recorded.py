@@ -141,7 +141,7 @@ def test_a_collection_returns_copies(environment: LocalEnvironment) -> None:
 
 
 def test_the_error_of_a_damaged_collection_says_what_to_do(environment: LocalEnvironment) -> None:
-    file = environment.folder / "control" / "pubsub" / "topics.json"
+    file = environment.folder / "control_plane" / "pubsub" / "topics.json"
     file.parent.mkdir(parents=True)
     file.write_text("{")
     with pytest.raises(

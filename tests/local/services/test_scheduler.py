@@ -16,7 +16,7 @@ from local.errors import LocalError
 from local.service_router.router import Response, ServiceRouter
 from local.services.pubsub import PubSub
 from local.services.scheduler import Execution, Scheduler, job_as_rest, scheduler_job
-from local.services.scheduler_times import backoff_s, cron_times_after
+from local.services.scheduler_times import compute_backoff_seconds, cron_times_after
 from local.stack.loading import Resource
 from tests.local.conftest import account
 
@@ -258,13 +258,13 @@ def test_an_invalid_schedule_is_refused(timed: LocalEnvironment, schedule: str, 
 )
 def test_backoff(policy: dict[str, Any], waits: list[float | None]) -> None:
     job = {"retryConfig": policy}
-    assert [backoff_s(job, attempt, 0) for attempt in range(1, len(waits) + 1)] == waits
+    assert [compute_backoff_seconds(job, attempt, 0) for attempt in range(1, len(waits) + 1)] == waits
 
 
 @given(st.integers(1, 5), st.integers(0, 16))
 def test_backoff_never_exceeds_its_limit(attempt: int, doublings: int) -> None:
     policy = {"retryCount": 5, "maxBackoffDuration": "60s", "maxDoublings": doublings}
-    wait = backoff_s({"retryConfig": policy}, attempt, 0)
+    wait = compute_backoff_seconds({"retryConfig": policy}, attempt, 0)
     assert wait is not None
     assert 5 <= wait <= 60
 

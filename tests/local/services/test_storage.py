@@ -163,5 +163,5 @@ def test_an_unknown_argument_is_reported(environment_with_emulators: LocalEnviro
 @pytest.mark.unit
 def test_settings_survive_on_disk(environment: LocalEnvironment, tmp_path: Path) -> None:
     environment.collection("storage", "buckets").put("b", {"name": "b"})
-    file = tmp_path / "test" / "control" / "storage" / "buckets.json"
+    file = tmp_path / "test" / "control_plane" / "storage" / "buckets.json"
     assert '"name": "b"' in file.read_text()

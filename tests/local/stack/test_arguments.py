@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from local.environment.environment import LocalEnvironment
 from local.stack.arguments import (
     as_rest,
-    block,
-    blocks,
     derive_number,
+    get_block,
+    get_blocks,
+    make_store_only_handler,
     report_unsupported_arguments,
-    storing_handler,
 )
 from local.stack.loading import Resource
 
@@ -32,8 +32,8 @@ pytestmark = pytest.mark.unit
     ],
 )
 def test_blocks(arguments: dict[str, Any], expected: list[dict[str, Any]]) -> None:
-    assert blocks(arguments, "b") == expected
-    assert block(arguments, "b") == (expected[0] if expected else {})
+    assert get_blocks(arguments, "b") == expected
+    assert get_block(arguments, "b") == (expected[0] if expected else {})
 
 
 @pytest.mark.parametrize(
@@ -94,11 +94,11 @@ def test_stable_number(text: str, digits: int) -> None:
 
 
 def test_a_storing_handler_names_and_stores_the_resource(environment: LocalEnvironment) -> None:
-    handler = storing_handler(
+    handler = make_store_only_handler(
         "things",
         "boxes",
         name="projects/{project}/{location}/{name}",
-        more={"link": "http://{id}"},
+        computed_attributes={"link": "http://{id}"},
         unsupported="google_box: kept",
     )
     resource = Resource("google_box.b", "google_box", "b", {})
