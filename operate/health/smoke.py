@@ -29,7 +29,7 @@ class CheckResult:
     wrong: bool = False
 
     def __str__(self) -> str:
-        return f"{'WRONG' if self.wrong else 'ok':5}  {self.what:12}  {self.found}"
+        return f"{'FAILED' if self.wrong else 'ok':6}  {self.what:12}  {self.found}"
 
 
 def judge_environment(facts: Facts, settings: Settings, target: Target, now: datetime) -> list[CheckResult]:

@@ -80,13 +80,13 @@ def test_smoke_succeeds_only_if_every_check_passes(
     google.queues[queries] = [rows, *AFTER_ROWS]
     assert main(["smoke"], environ) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line[7:19].strip() for line in lines] == list(SMOKE)
+    assert [line[8:20].strip() for line in lines] == list(SMOKE)
     assert {line[:5].strip() for line in lines} == {"ok"}
     google.queues[queries] = [rows, *AFTER_ROWS]
     google.responses[f"GET /cloud_scheduler/{PARENT}/{PLACE}/jobs/copy"] = (200, {"state": "PAUSED"})
     assert main(["smoke"], environ) == 1
-    [wrong] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("WRONG")]
-    assert wrong == ("WRONG  job copy      paused, not tried yet: run `make resume JOB=copy ENV=dev`")
+    [wrong] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("FAILED")]
+    assert wrong == ("FAILED  job copy      paused, not tried yet: run `make resume JOB=copy ENV=dev`")
 
 
 def test_a_local_environment_is_named_in_the_command_to_run(

@@ -25,10 +25,10 @@ def ogc(feeds: dict[str, Feed]) -> Feed:
 
 def test_a_healthy_environment_passes_every_check(ogc: Feed) -> None:
     assert [str(line) for line in judge_content(WELL, ogc, PLACE)] == [
-        "ok     freshness     a station reported 3 min before the newest rows",
-        "ok     changes       212 stations changed within 120 minutes",
-        "ok     columns       every common column has values",
-        "ok     quarantine    nothing in the last hour",
+        "ok      freshness     a station reported 3 min before the newest rows",
+        "ok      changes       212 stations changed within 120 minutes",
+        "ok      columns       every common column has values",
+        "ok      quarantine    nothing in the last hour",
     ]
 
 
@@ -81,7 +81,7 @@ def test_without_rows_only_the_quarantine_is_judged(ogc: Feed) -> None:
 
 def test_a_failed_observation_fails_the_check(ogc: Feed) -> None:
     (line,) = judge_content(Unavailable("not found: run `make deploy ENV=dev`"), ogc, PLACE)
-    assert str(line) == "WRONG  content       not found: run `make deploy ENV=dev`"
+    assert str(line) == "FAILED  content       not found: run `make deploy ENV=dev`"
 
 
 def test_common_columns_are_those_that_the_feed_maps(ogc: Feed) -> None:

@@ -36,35 +36,35 @@ def make_public(settings: Settings) -> Settings:
     [
         (
             DashboardFacts(403, 200, FRESH),
-            "ok     dashboard     opens with your identity, 403 without; newest data of 2026-11-24 11:59 UTC, "
+            "ok      dashboard     opens with your identity, 403 without; newest data of 2026-11-24 11:59 UTC, "
             "1 min ago",
         ),
         (
             DashboardFacts(403, None, refused="gcloud is not on PATH"),
-            "ok     dashboard     403 without an identity; not opened with one: gcloud is not on PATH",
+            "ok      dashboard     403 without an identity; not opened with one: gcloud is not on PATH",
         ),
         (
             DashboardFacts(200, 200, FRESH),
-            "WRONG  dashboard     opens without an identity, but is not public by environments/dev.toml: "
+            "FAILED  dashboard     opens without an identity, but is not public by environments/dev.toml: "
             "`make diff ENV=dev` shows drift; remove allUsers from roles/run.invoker of the service dashboard",
         ),
-        (DashboardFacts(500, 200, FRESH), f"WRONG  dashboard     500 without an identity: {LOG}"),
+        (DashboardFacts(500, 200, FRESH), f"FAILED  dashboard     500 without an identity: {LOG}"),
         (
             DashboardFacts(403, 403),
-            "WRONG  dashboard     403 with your identity: grant yourself roles/run.invoker on the service dashboard "
+            "FAILED  dashboard     403 with your identity: grant yourself roles/run.invoker on the service dashboard "
             "(docs/dashboard.md)",
         ),
-        (DashboardFacts(403, 503), f"WRONG  dashboard     503 with your identity: {LOG}"),
+        (DashboardFacts(403, 503), f"FAILED  dashboard     503 with your identity: {LOG}"),
         (
             DashboardFacts(403, 200),
-            f"WRONG  dashboard     opens with your identity, 403 without; it has no data: see rows above, and {LOG}",
+            f"FAILED  dashboard     opens with your identity, 403 without; it has no data: see rows above, and {LOG}",
         ),
         (
             DashboardFacts(403, 200, datetime(2026, 11, 24, 11, 45, tzinfo=UTC)),
-            "WRONG  dashboard     opens with your identity, 403 without; newest data of 2026-11-24 11:45 UTC, "
+            "FAILED  dashboard     opens with your identity, 403 without; newest data of 2026-11-24 11:45 UTC, "
             f"15 min ago, the limit is 15: see rows above; where they are, {LOG}",
         ),
-        (Unavailable("not there"), "WRONG  dashboard     not there"),
+        (Unavailable("not there"), "FAILED  dashboard     not there"),
     ],
 )
 def test_each_state_of_a_private_dashboard(facts: DashboardFacts | Unavailable, expected: str) -> None:
@@ -77,11 +77,11 @@ def test_each_state_of_a_private_dashboard(facts: DashboardFacts | Unavailable, 
     [
         (
             DashboardFacts(200, 200, FRESH),
-            "ok     dashboard     opens for everybody; newest data of 2026-11-24 11:59 UTC, 1 min ago",
+            "ok      dashboard     opens for everybody; newest data of 2026-11-24 11:59 UTC, 1 min ago",
         ),
         (
             DashboardFacts(403, 200, FRESH),
-            "WRONG  dashboard     403 without an identity, but public: `make deploy ENV=dev` grants it to allUsers",
+            "FAILED  dashboard     403 without an identity, but public: `make deploy ENV=dev` grants it to allUsers",
         ),
     ],
 )

@@ -67,8 +67,8 @@ def lines(facts: GbfsFacts | Unavailable) -> list[CheckResult]:
 @pytest.mark.unit
 def test_healthy_systems_pass() -> None:
     assert [str(line) for line in lines(FACTS)] == [
-        "ok     GBFS ticks    newest of 2026-11-24 12:00 UTC, 0 min ago",
-        "ok     GBFS systems  8 of 8 are healthy",
+        "ok      GBFS ticks    newest of 2026-11-24 12:00 UTC, 0 min ago",
+        "ok      GBFS systems  8 of 8 are healthy",
     ]
 
 

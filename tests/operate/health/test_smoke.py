@@ -48,16 +48,16 @@ WELL = Facts(
 
 def test_a_healthy_environment_passes_every_check() -> None:
     assert [str(line) for line in judge_environment(WELL, DEV, CLOUD, NOW)] == [
-        "ok     objects       newest of 2026-11-24 12:00 UTC, 0 min ago",
-        "ok     archive       newest of 2026-11-24 11:50 UTC; the oldest landed object has waited 9 min",
-        "ok     rows          newest of 2026-11-24 11:59 UTC, 1 min ago",
-        "ok     minutes       1,438 of 1,440 on 2026-11-23",
-        "ok     load jobs     1,440 into vlille_gbfs, 3 into quarantine in 24 hours, of 1,500 each",
-        "ok     dead letters  none",
-        "ok     job collect   enabled, last tried 0 min ago",
-        "ok     job copy      enabled, last tried 1 min ago",
-        "ok     job batch     enabled, last tried 570 min ago",
-        "ok     last batch    succeeded, 2026-11-24 02:32 UTC: 2026-11-23, 416,160 rows",
+        "ok      objects       newest of 2026-11-24 12:00 UTC, 0 min ago",
+        "ok      archive       newest of 2026-11-24 11:50 UTC; the oldest landed object has waited 9 min",
+        "ok      rows          newest of 2026-11-24 11:59 UTC, 1 min ago",
+        "ok      minutes       1,438 of 1,440 on 2026-11-23",
+        "ok      load jobs     1,440 into vlille_gbfs, 3 into quarantine in 24 hours, of 1,500 each",
+        "ok      dead letters  none",
+        "ok      job collect   enabled, last tried 0 min ago",
+        "ok      job copy      enabled, last tried 1 min ago",
+        "ok      job batch     enabled, last tried 570 min ago",
+        "ok      last batch    succeeded, 2026-11-24 02:32 UTC: 2026-11-23, 416,160 rows",
     ]
 
 
