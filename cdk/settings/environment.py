@@ -23,7 +23,7 @@ CI_POOL, CI_PROVIDER = "vlille-github", "github"
 WORKLOADS = {
     "collector": "requests the API each minute, stores the response and loads its rows",
     "copier": "moves landed objects to the archive",
-    "batch": "the cluster's machines: rebuilds days from the archive",
+    "batch": "rebuilds days from the archive, on the cluster VMs",
     "gbfs": "requests GBFS systems each minute, keeps their packs and loads their rows",
     "gbfs-push": "delivers ticks to the collector of GBFS systems",
     "push": "delivers ticks to the collector",

@@ -39,7 +39,7 @@ from cdk.settings.gbfs import BATCH_STEP as GBFS_STEP
 
 STEP = "rebuild"
 PACKS_FEED = "gbfs"  # what the job calls all GBFS systems: spark.settings.PACKS_FEED
-# Permissions that Dataproc requires of its machines' account, and those for logs and metrics. roles/dataproc.worker
+# Permissions that Dataproc requires of the cluster VMs' account, and those for logs and metrics. roles/dataproc.worker
 # would also give access to the objects of every bucket in the project.
 # https://cloud.google.com/dataproc/docs/concepts/configuring-clusters/service-accounts
 WORKER = (
@@ -159,7 +159,7 @@ class Batch(Construct):
             region=self._settings.region,
             network=network.id,
             ip_cidr_range=self._settings.batch.subnet,
-            # Machines without an external address reach only Google's APIs.
+            # Cluster VMs have no external address and reach only Google's APIs.
             private_ip_google_access=True,
         )
         firewall = ComputeFirewall(
