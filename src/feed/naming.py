@@ -104,7 +104,7 @@ def parse_object_name(name: str) -> tuple[str, datetime]:
             if name == name_of(match["feed"], tick):
                 return match["feed"], tick
     raise ValueError(
-        f"{name[:200]!r} is no name of a stored response; expected <feed>/20231026T205000Z.json.gz"
+        f"{name[:200]!r} is not the name of a stored response; expected <feed>/20231026T205000Z.json.gz"
         " or feed=<feed>/date=2023-10-26/hour=20/20231026T205000Z.json.gz"
     )
 
@@ -135,13 +135,22 @@ def choose_tick(
 ) -> datetime:
     """Return the tick of a legacy object from its candidates, by the times in its response and its creation time.
 
-    A response has no time after its tick, so a time after the first candidate decides for the second. Otherwise an
-    object that was created within minutes of a candidate belongs to it, however stale its response is; a response from
-    the hour before the first candidate belongs to the first. Without evidence it is the last candidate: with old names,
-    the second response of a repeated hour overwrote the first. Raises ValueError without candidates.
+    Clocks may differ by 5 minutes, and times after the last candidate are ignored. A response has no time after its
+    tick. So the tick is:
+
+    1. the second candidate, if a time in the response is after the first one;
+    2. else the candidate within 5 minutes of which the object was created, however old the response is;
+    3. else the first candidate, if the newest time is at most an hour before it;
+    4. else, if the object was created between the first candidate and an hour after the last one, the newest candidate
+       before the creation;
+    5. else the last candidate: in the repeated hour, the second response overwrote the first.
+
+    Raises ValueError without candidates.
     """
     if not candidates:
-        raise ValueError("no candidates: this local time does not exist, because summer time began")
+        raise ValueError(
+            "no candidates: this local time does not exist, because clocks went forward to daylight saving time"
+        )
     *_, last = ticks = sorted(candidates)
     newest = max((at for at in report_times if at <= last + _CLOCK_SKEW), default=None)
     if newest is not None and newest > ticks[0] + _CLOCK_SKEW:

@@ -52,7 +52,7 @@ def test_way_back(name: str) -> None:
     ],
 )
 def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="is no name of a stored response"):
+    with pytest.raises(ValueError, match="is not the name of a stored response"):
         parse_object_name(name)
 
 
@@ -168,13 +168,13 @@ def minutes(tick: datetime, count: float) -> datetime:
             None,
             FIRST,
         ),  # withdrawn stations report no more
-        ([minutes(FIRST, -200)], minutes(FIRST, 1), FIRST),  # too old to tell: the creation does
+        ([minutes(FIRST, -200)], minutes(FIRST, 1), FIRST),  # too old to decide: the creation time does
         ([minutes(FIRST, -200)], minutes(SECOND, 1), SECOND),
         (
             [minutes(SECOND, 60 * 24 * 365)],
             minutes(FIRST, 1),
             FIRST,
-        ),  # a time in the far future tells nothing
+        ),  # a time in the far future is ignored
         ([minutes(SECOND, 60 * 24 * 365), minutes(FIRST, -1)], None, FIRST),
         ([], minutes(FIRST, 0.2), FIRST),
         ([], minutes(SECOND, -1), SECOND),
@@ -191,7 +191,7 @@ def test_one_candidate_needs_no_evidence() -> None:
 
 
 def test_no_candidate_is_refused() -> None:
-    with pytest.raises(ValueError, match="this local time does not exist"):
+    with pytest.raises(ValueError, match="this local time does not exist, because clocks went forward"):
         choose_tick((), [], None)
 
 

@@ -23,7 +23,7 @@ def select_minutes(feed: str, dataset: str) -> str:
 
 
 def format_newest_report_sql(feed: Feed) -> str:
-    """Return a GoogleSQL aggregate of the feed's rows: their newest report, as `find_newest_report` has it."""
+    """Return a GoogleSQL aggregate: the newest `last_reported` that is not in the future, as `find_newest_report`."""
     reported = f"`{feed.common.last_reported}`" if feed.common.last_reported else "CAST(NULL AS TIMESTAMP)"
     latest = f"TIMESTAMP_ADD(collected_at, INTERVAL {CLOCK_SKEW // timedelta(minutes=1)} MINUTE)"
     return f"MAX(CASE WHEN {reported} <= {latest} THEN {reported} END)"
@@ -32,7 +32,7 @@ def format_newest_report_sql(feed: Feed) -> str:
 def format_ticks_sql(feed: Feed, dataset: str) -> str:
     """Return the GoogleSQL of the view `ticks`: a row per stored response, with its counts.
 
-    Nothing is stored for it: rows, quarantine and empty_responses have all of it, since records = rows + rejected.
+    A view, not a table: the counts are computed from the feed's rows, `quarantine` and `empty_responses`.
     """
     name = f"CONCAT('{feed.name}/', FORMAT_TIMESTAMP('%Y%m%dT%H%M%SZ', collected_at), '.json.gz')"
     return f"""\
