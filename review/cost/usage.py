@@ -33,7 +33,7 @@ class Usage:
 
     The modules that count costs add what they cannot count: `unknown` is address → reason, `regions_without_prices`
     the regions without a file of prices, `not_counted` is address → what is not counted of a resource: its type where
-    only a user's own prices would count it, or a part of its cost that a plan does not tell, such as stored data;
+    only a user's own prices would count it, or a part of its cost that a plan does not contain, such as stored data;
     `at_most` has the highest amounts of lines whose amount is assumed.
     """
 

@@ -1,4 +1,4 @@
-"""What tf-summarize, terraform-j2md, tfcmt and checkov tell of three plans, as facts that a comment has to have too.
+"""What tf-summarize, terraform-j2md, tfcmt and checkov report about three plans, as facts that a comment must have.
 
 The facts were read off the output of these tools (docs/review.md lists their versions); the tools are not run here.
 """

@@ -112,7 +112,7 @@ def test_the_cost_table_of_the_page_is_current() -> None:
     clusters = {
         "1 × e2-standard-4 (dev, prod)": ONE,
         "1 × e2-standard-16": replace(ONE, master=Machine("e2-standard-16", 50)),
-        "n1-standard-4 and 7 × n1-standard-2, the original's": ORIGINAL,
+        "n1-standard-4 and 7 × n1-standard-2, the original tutorial's": ORIGINAL,
     }
     assert table == render_sizing_table(clusters, DAYS_AT_ONCE)
     assert DEV.master.machine_type == PROD.master.machine_type == "e2-standard-4"

@@ -44,7 +44,7 @@ def test_a_type_that_is_not_counted_is_named_beside_one_that_is() -> None:
             assert strip_markup(found.answer).endswith(f"not counted: {type_}"), (type_, found.answer)
 
 
-# What a plan does not tell of a type that is counted, and how the answer names it.
+# What a plan does not contain about a type that is counted, and how the review names it.
 PARTS = {
     "a bucket that nothing writes to by schedule": (
         change("google_storage_bucket.b", None, {"name": "b"}),
