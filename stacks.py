@@ -30,7 +30,7 @@ def main() -> None:
         feed=os.environ.get("VLILLE_FEED"),
         only=os.environ.get("VLILLE_ENV"),
     )
-    # Imported only now: it is known which package answers to the name, and that there is something to do.
+    # Imported only now: `bindings.install` has set which package is imported under the name, and settings are valid.
     from cdktf import App  # noqa: PLC0415
 
     from cdk.apis import needs_secrets  # noqa: PLC0415

@@ -86,12 +86,12 @@ def compute_cpu_per_row(part: Run, whole: Run) -> float:
 
 
 def _report_rows(part: Run, whole: Run, feed_part: Run, feed: Run) -> Figure:
-    ours, theirs = compute_cpu_per_row(part, whole), compute_cpu_per_row(feed_part, feed)
+    ours, baseline = compute_cpu_per_row(part, whole), compute_cpu_per_row(feed_part, feed)
     return Figure(
         f"GBFS, batch of {SYSTEMS:,} systems",
         f"{whole.rows / whole.seconds:,.0f} rows/s, {ours * 1e6:.1f} µs of processor time per row",
-        f"single feed: {feed.rows / feed.seconds:,.0f} rows/s, {theirs * 1e6:.1f} µs",
-        f"{ours / theirs:.1f} × the processor time",
+        f"single feed: {feed.rows / feed.seconds:,.0f} rows/s, {baseline * 1e6:.1f} µs",
+        f"{ours / baseline:.1f} × the processor time",
         f"{HOURS} hours of packs with {whole.rows:,} rows, checked, with polls and changes, from files to "
         f"Parquet on local[{CORES}], without the start of Spark; processor time per row is that of "
         f"{HOURS - PART_HOURS} further hours. In each minute, 3.3 % of the stations change.",

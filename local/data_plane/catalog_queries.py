@@ -16,7 +16,7 @@ from local_bigquery.jobs import query
 
 type Rows = list[tuple[Any, ...]]
 
-# Statements of local-bigquery, to the letter; tests hold them to its source.
+# Statements of local-bigquery, verbatim; tests compare them with its source.
 DATASET = "SELECT 1 FROM duckdb_schemas() WHERE database_name = ? AND schema_name = ?"
 REQUIRED_COLUMNS = (
     "SELECT column_name FROM duckdb_columns() WHERE database_name = ? AND schema_name = ? AND table_name = ? "
@@ -46,7 +46,7 @@ SCHEMA = "SELECT 1 FROM {0}.ducklake_schema WHERE schema_name = $1 AND end_snaps
 
 
 class CatalogQueries:
-    """Catalog lookups in the one database that they are about."""
+    """Catalog lookups that read only the DuckLake of their dataset."""
 
     def __init__(self, fetch: Callable[..., Rows], list_objects: Callable[..., Rows]) -> None:
         """Keep local-bigquery's own functions, for lookups that this module does not handle."""
@@ -100,7 +100,7 @@ class CatalogQueries:
 
 
 class CursorWithoutTemporaryTables:
-    """A new cursor, in which the question for temporary tables needs no look into every database."""
+    """A new cursor, which has no temporary tables: their lookup returns nothing, without scanning every database."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Wrap a cursor that no session has used before."""
@@ -113,7 +113,7 @@ class CursorWithoutTemporaryTables:
         return self._cursor.sql(statement, *arguments, **named)
 
     def __getattr__(self, name: str) -> Any:
-        """Return what a cursor has."""
+        """Delegate everything else to the cursor."""
         return getattr(self._cursor, name)
 
 

@@ -22,7 +22,8 @@ from local.stack.loading import Stack
 from local.stack.synthesis import ROOT
 from local.workloads.workloads import Workloads
 
-# The scheduler job of the feed's ticks (cdk/operations/scheduling.py); in a shared project, its name goes on.
+# The Scheduler job of the feed's ticks (cdk/operations/scheduling.py). In a shared project the environment's name
+# follows: collect-lyon.
 COLLECT = re.compile(r"collect(-[a-z0-9]+)?")
 # The variables with which a function reaches the real API through a company's proxy.
 PROXY = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -91,7 +92,7 @@ def choose_feed_source(
 
 
 def simulate_gbfs_systems(terminal: Terminal, environment: LocalEnvironment, closing: ExitStack) -> None:
-    """Replace the GBFS systems of [gbfs] by simulated ones, because a minute of this run may last a second."""
+    """Replace the GBFS systems of `[gbfs]` with simulated ones: at high speed, real ones get a request each second."""
     workloads = environment.service(Workloads)
     workloads.prepare = SimulatedSystems(environment.clock.now, closing, terminal.print_line).replace_systems
     workloads.overrides["CATALOGUE_URL"] = ""

@@ -1,4 +1,4 @@
-"""Deploy and destroy an environment's stacks; the prerequisites have been checked before."""
+"""Deploy and destroy an environment's stacks; `operate.__main__` checks the prerequisites first."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -41,7 +41,7 @@ def switched_off_findings(change: Change, context: Context) -> Iterator[Finding]
 
 
 def _is_off(name: str, value: Any) -> bool:
-    """Return whether a switch is off; an unset one is on or off by its default, so that it is not off."""
+    """Return whether a switch is off. An unset switch counts as not off, because its default decides."""
     if not is_known(value):
         return False
     text = format_literal(value)

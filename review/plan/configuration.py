@@ -9,7 +9,7 @@ from review.secrets.masking import Secrets
 
 
 def read_references(document: Mapping[str, Any]) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Return address in the configuration → argument → what it refers to."""
+    """Return the references of each resource: {configuration address: {argument: references}}."""
     configuration = document.get("configuration")
     root = configuration.get("root_module") if isinstance(configuration, dict) else None
     found: dict[str, dict[str, tuple[str, ...]]] = {}
@@ -36,7 +36,7 @@ def read_references(document: Mapping[str, Any]) -> dict[str, dict[str, tuple[st
 
 
 def read_provisioners(document: Mapping[str, Any], secrets: Secrets) -> dict[str, tuple[Values, ...]]:
-    """Return address in the configuration → its provisioners, with secrets hidden."""
+    """Return the provisioners of each resource by its configuration address, with secrets hidden."""
     found: dict[str, tuple[Values, ...]] = {}
     stack = [("", as_mapping(as_mapping(document.get("configuration")).get("root_module")))]
     while stack:

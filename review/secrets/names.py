@@ -1,4 +1,4 @@
-"""Tell the names of resources from secrets that happen to be equal: a name says which resource is meant.
+"""Distinguish names of resources from secrets of equal value: a name says which resource is meant.
 
 A secret that equals a name stays hidden everywhere but in the arguments and addresses that name a resource. Only words
 are names: a token stays hidden there too.

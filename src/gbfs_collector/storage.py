@@ -54,7 +54,10 @@ class ObjectStore:
     def read_or_create(
         self, name: str, make: Callable[[], bytes], content_type: str, *, may_exist: bool
     ) -> bytes:
-        """Return an object's content; create it with `make` if it does not exist, or without `may_exist`."""
+        """Return an object's content, or create it with `make`.
+
+        `may_exist=False` skips the read, for a first delivery.
+        """
         stored = self.read(name) if may_exist else None
         return self.create(name, make(), content_type).content if stored is None else stored
 

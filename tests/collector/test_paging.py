@@ -273,7 +273,7 @@ def test_without_the_second_document_there_are_rows(joined: Feed) -> None:
 
 
 def test_after_retry_after_nothing_more_is_requested(joined: Feed) -> None:
-    api = Failing(ApiError("answered 429", status=429, retry_after_s=60.0), *halves(joined))
+    api = Failing(ApiError("responded with 429", status=429, retry_after_s=60.0), *halves(joined))
     with pytest.raises(ApiError, match="429"):
         fetch_pages(joined, api, STATUS, timeout_s=30, max_bytes=10_000)
 

@@ -121,7 +121,7 @@ def test_an_api_that_was_shut_down_is_reported(
 ) -> None:
     logging.getLogger("vlille").propagate = True
     with caplog.at_level(logging.INFO, "vlille"):
-        report_failure(ogc, ApiError("answered", status=status))
+        report_failure(ogc, ApiError("request failed", status=status))
     assert any("has moved or was shut down" in message for message in caplog.messages) is is_gone
 
 

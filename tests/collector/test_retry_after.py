@@ -89,17 +89,17 @@ def test_each_minute_of_a_wait_has_a_note(
     check_wait_marker(environment.gcs, bucket, "bikes", NOW + MAX_WAIT + timedelta(minutes=1))
 
 
-def test_a_note_of_waiting_has_its_reason(make_environment: MakeEnvironment) -> None:
+def test_a_wait_marker_has_its_reason(make_environment: MakeEnvironment) -> None:
     environment = make_environment()
     bucket = environment.settings.landing_bucket
     create_wait_markers(
-        environment.gcs, bucket, "bikes", NOW, ApiError("answered 429", status=429, retry_after_s=90)
+        environment.gcs, bucket, "bikes", NOW, ApiError("responded with 429", status=429, retry_after_s=90)
     )
     note = environment.gcs.bucket(bucket).blob(wait_marker_name("bikes", NOW)).download_as_bytes()
-    assert note == b"answered 429; no request for bikes before 20:52 UTC\n"
+    assert note == b"responded with 429; no request for bikes before 20:52 UTC\n"
 
 
-def test_names_of_notes_are_of_utc_minutes() -> None:
+def test_names_of_wait_markers_are_of_utc_minutes() -> None:
     assert (
         wait_marker_name("bikes", datetime(2026, 1, 1, 0, 0, 59, tzinfo=UTC))
         == "waits/bikes/20260101T000000Z"

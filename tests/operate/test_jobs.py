@@ -1,4 +1,4 @@
-"""Jobs started, paused and resumed by hand, as Scheduler takes it; and the facts that only the cloud tells so."""
+"""Start, pause and resume jobs of Cloud Scheduler; and the facts that only Google Cloud reports."""
 
 import functools
 from datetime import UTC, datetime

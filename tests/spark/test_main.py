@@ -24,14 +24,14 @@ pytestmark = pytest.mark.spark
 CACHE = Path(__file__).parents[2] / ".cache"
 MIDNIGHT = datetime(2023, 10, 26, tzinfo=UTC)
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-TOLD_DEADLINE_S = 90
+OUTPUT_DEADLINE_S = 90
 
 Submit = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """A project after one run of the job, and what the run said."""
+    """A project after one run of the job, and the output of the run."""
 
     project: Any
     responses: int
@@ -95,12 +95,12 @@ def test_the_rows_equal_those_of_parse_response(rebuilt: Rebuilt, ods: Feed) -> 
 
 
 def test_every_job_call_has_the_location_of_the_dataset(rebuilt: Rebuilt) -> None:
-    """The bigquery_proxy has answered 404 to any that did not, as BigQuery does outside of US and EU."""
+    """The proxy returned 404 to any call without it, as BigQuery does outside of US and EU."""
     assert len(rebuilt.project.bigquery_proxy.located) > 4  # a query, loads, the replacement and the run
     assert rebuilt.project.bigquery_proxy.unlocated == []
 
 
-def test_the_packages_that_travelled_were_used(rebuilt: Rebuilt) -> None:
+def test_the_submitted_packages_zip_is_used(rebuilt: Rebuilt) -> None:
     folder = (
         Path(rebuilt.project.environment["HOME"]) / f"vlille-packages-{os.getuid()}" / rebuilt.packages.stem
     )
@@ -134,7 +134,7 @@ def test_killed_in_the_middle_and_run_again(rebuilt: Rebuilt, submission: Callab
         text=True,
         start_new_session=True,
     )
-    watchdog = threading.Timer(TOLD_DEADLINE_S, os.killpg, (killed.pid, signal.SIGKILL))
+    watchdog = threading.Timer(OUTPUT_DEADLINE_S, os.killpg, (killed.pid, signal.SIGKILL))
     watchdog.start()
     assert killed.stdout is not None
     has_written = any("rows written" in line for line in killed.stdout)  # reads to this line, at most
@@ -163,7 +163,7 @@ def test_killed_in_the_middle_and_run_again(rebuilt: Rebuilt, submission: Callab
     assert between in (before, after)
 
 
-def test_a_run_that_does_not_reconcile_fails(rebuilt: Rebuilt, submit: Submit) -> None:
+def test_a_run_that_cannot_be_recorded_fails(rebuilt: Rebuilt, submit: Submit) -> None:
     rebuilt.project.bigquery_proxy.refusing.add(b'-run"')  # in the id of the job that appends to batch_runs
     done = submit(rebuilt.project, rebuilt.project.arguments("2023-10-26"))
     rebuilt.project.bigquery_proxy.refusing.clear()

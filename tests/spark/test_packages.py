@@ -1,4 +1,4 @@
-"""The packages zip: the one that fits is unpacked once and comes first; another is no harm."""
+"""The packages zip: one for this Python is extracted once and precedes other paths; others are ignored."""
 
 import os
 import subprocess
@@ -40,7 +40,7 @@ def python(tmp_path: Path) -> Python:
 
 
 def make_zip(folder: Path, tag: str | None, name: str = "packages-cp313-0123456789abcdef.zip") -> Path:
-    """A zip with a stand-in for everything needed, each telling where it was imported from."""
+    """Return a zip with an empty package for each one that is needed."""
     modules = (
         "isal",
         "msgspec",

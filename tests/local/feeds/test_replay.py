@@ -63,10 +63,10 @@ def test_a_repeated_minute_has_the_same_response(tmp_path: Path) -> None:
     [
         ({}, " does not exist: name a recorded response"),
         (
-            {"answers/readme.md": b"x"},
+            {"responses/readme.md": b"x"},
             r"and its subfolders have no file whose name ends in \.json or \.json\.gz",
         ),
-        ({"answers/a.json.gz": b"\x1f\x8bdamaged"}, "cannot be read: damaged gzip"),
+        ({"responses/a.json.gz": b"\x1f\x8bdamaged"}, "cannot be read: damaged gzip"),
     ],
 )
 def test_an_unusable_recording_is_refused_at_the_start(
@@ -76,7 +76,7 @@ def test_an_unusable_recording_is_refused_at_the_start(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
     with pytest.raises(LocalError, match=expected):
-        Replay(tmp_path / "answers")
+        Replay(tmp_path / "responses")
 
 
 def test_a_response_too_large_for_the_function_is_refused_at_the_start(tmp_path: Path) -> None:

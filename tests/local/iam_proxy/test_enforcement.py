@@ -71,7 +71,7 @@ def credentials(email: str) -> Any:
 @pytest.fixture(scope="module")
 def iam_setup(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IamProxySetup]:
     """One setup for all tests; each test has accounts and objects of its own."""
-    folder = tmp_path_factory.mktemp("guard")
+    folder = tmp_path_factory.mktemp("iam_proxy")
     with (
         pytest.MonkeyPatch.context() as patch,
         Supervisor(folder / "processes.json") as supervisor,

@@ -83,7 +83,7 @@ def test_without_its_grant_the_collector_lands_nothing_and_each_report_has_the_r
     assert re.fullmatch(denied + r" \(10 times\)", denial)
     assert denial in report["problem"]
     assert denial in broken.output
-    # The function's own log has what Google's client makes of the answer.
+    # The function's own log has the error that Google's client makes of the response.
     log = (broken.folder / "logs" / "function-collector.log").read_text()
     assert (
         f"{identity} does not have storage.objects.create access to the Google Cloud Storage object. Permission "

@@ -341,7 +341,7 @@ def test_the_sample_evolves(invented: FinishedRun) -> None:
 
 @pytest.mark.local
 def test_responses_of_another_feed_are_reported_with_the_first_reason(tmp_path: Path) -> None:
-    recording = tmp_path / "my answers.json"
+    recording = tmp_path / "my responses.json"
     recording.write_text(json.dumps(SAMPLE))
     done = run(tmp_path, "demo", "--ticks", "2", "--feed", "vlille_ods", "--replay", str(recording))
     assert done.code == 1, done.output

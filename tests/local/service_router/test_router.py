@@ -1,3 +1,5 @@
+"""The service router: forwarding, timeouts, concurrency, and who may invoke a service."""
+
 import json
 import socket
 import threading

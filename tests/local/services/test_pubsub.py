@@ -245,16 +245,16 @@ def test_undelivered_messages_survive_a_restart(
     new_environment: Callable[..., LocalEnvironment],
     endpoint: Callable[..., Endpoint],
 ) -> None:
-    broken, mended = endpoint(500), endpoint(200)
+    broken, fixed = endpoint(500), endpoint(200)
     broker, topic, _ = declare(timed, broken.url)
     message_id = broker.publish(topic, b"tick", {"kind": "tick"})
     run_until_idle(timed, lambda: len(broken.requests) == 2)
     second = new_environment()
     second.clock = SimulatedClock(NOON + timedelta(hours=1))
-    again, _, name = declare(second, mended.url)
+    again, _, name = declare(second, fixed.url)
     assert again.resume() == 1
     run_until_idle(second, lambda: again.count_undelivered(name) == 0)
-    (_, envelope) = mended.requests[0]
+    (_, envelope) = fixed.requests[0]
     assert envelope["message"]["messageId"] == message_id
     assert envelope["message"]["publishTime"] == "2023-10-26T12:00:00.000Z"
     assert envelope["deliveryAttempt"] == 3

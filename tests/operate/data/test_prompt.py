@@ -56,7 +56,7 @@ def test_statements_joined_by_semicolons_are_split_again(statements: list[str]) 
 
 
 class Numbers:
-    """Answers `n` with n rows, and refuses everything else."""
+    """Returns n rows for the statement `n`, and refuses everything else."""
 
     def __init__(self) -> None:
         self.requested: list[str] = []

@@ -1,4 +1,4 @@
-"""The batch as Dataproc takes it, waits for it and tells of it."""
+"""Start a batch run in Dataproc, wait for it and report it."""
 
 import json
 import subprocess
@@ -179,9 +179,9 @@ def test_a_run_that_cannot_start_or_fails_is_reported(
     rebuild: StubbedRebuild, target: Target, begun: Response | None, operation: Response | None, expected: str
 ) -> None:
     rebuild.set_responses(*filter(None, [operation]), begun=begun)
-    with pytest.raises(OperateError) as told_of:
+    with pytest.raises(OperateError) as raised:
         rebuild.rebuild(target)
-    assert str(told_of.value) == expected
+    assert str(raised.value) == expected
 
 
 @pytest.mark.emulator

@@ -24,7 +24,7 @@ OLD = {"bucket": "{bucket}", "name": "collector/collector-1.zip", "source": "ass
 
 
 class Terraform:
-    """Keeps a plan, tells its JSON, and ends a command with the status that a test gives."""
+    """Keeps a plan, returns its JSON, and ends a command with the status that a test gives."""
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []

@@ -159,7 +159,7 @@ def test_a_bucket_that_cannot_be_read_is_reported(
 TABLE = ("google_bigquery_table", "stations", {"deletion_protection": True})
 BUCKET = ("google_storage_bucket", "archive", {"force_destroy": False, "location": "EUROPE-WEST1"})
 DATASET = ("google_bigquery_dataset", "dataset", {"delete_contents_on_destroy": False})
-OPEN_TABLE = ("google_bigquery_table", "view", {"deletion_protection": False})
+UNPROTECTED_TABLE = ("google_bigquery_table", "view", {"deletion_protection": False})
 TOPIC = ("google_pubsub_topic", "topic", {"name": "collect"})
 
 
@@ -168,7 +168,7 @@ def test_states_list_deployed_and_protected_resources(
 ) -> None:
     make(cloud, settings)
     data = {"mode": "data", "type": "google_project", "name": "p", "instances": [{"attributes": {}}]}
-    document = state_of(TABLE, BUCKET, DATASET, OPEN_TABLE, TOPIC)
+    document = state_of(TABLE, BUCKET, DATASET, UNPROTECTED_TABLE, TOPIC)
     document["resources"].append(data)
     put_state("vlille-dev/default.tfstate", document)
     put_state("vlille-dev-bootstrap/default.tfstate", state_of())

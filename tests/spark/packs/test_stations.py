@@ -1,4 +1,4 @@
-"""Responses that are read beside the one before are read as any other."""
+"""Reading only what differs from the previous response gives the same rows as reading the whole response."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""The sums that must come out, and what is said where they do not."""
+"""Reconciliation, and the error when it fails."""
 
 from dataclasses import fields
 from datetime import date

@@ -49,20 +49,20 @@ SCHEMA: list[dict[str, Any]] = [
 ]
 
 
-def said(kind: Callable[..., Exception], *words: Any) -> Exception:
-    """An error of a library that leaves its errors untyped."""
+def make_error(kind: Callable[..., Exception], *words: Any) -> Exception:
+    """Return an error of a library whose error classes are untyped."""
     return kind(*words)
 
 
 class Poll:
-    """A job as it was seen once."""
+    """A job as one call of `get_job` returned it."""
 
     def __init__(self, state: str, error: str | None = None) -> None:
         self.state, self.error_result, self.output_rows = state, error and {"message": error}, 1
 
 
 class LostWait:
-    """A client whose script goes on in BigQuery while nothing is heard of it; its calls, in order."""
+    """A client that loses the connection to a script that BigQuery continues; records its calls, in order."""
 
     def __init__(self, begin: Exception | None, *seen: Poll | Exception) -> None:
         self.begin, self.seen, self.calls = begin, list(seen), list[str]()
@@ -255,23 +255,23 @@ def test_lost_responses_to_load_and_replacement_change_nothing(warehouse: Wareho
 
 ONE_ROW = Replacement("p.d.t", SCHEMA, ["gs://b/1.parquet"], 1, {})
 BEGUN = ["create_table", "load", "query"]
-LOST = said(RetryError, "Timeout of 600.0s exceeded", said(ConnectionError, "reset"))
+LOST = make_error(RetryError, "Timeout of 600.0s exceeded", make_error(ConnectionError, "reset"))
 
 
 @pytest.mark.parametrize(
     "lost",
     [
         LOST,
-        said(Conflict, "Already Exists: Job"),
-        said(ConnectionError, "reset"),
-        said(TransportError, "no token"),
+        make_error(Conflict, "Already Exists: Job"),
+        make_error(ConnectionError, "reset"),
+        make_error(TransportError, "no token"),
     ],
 )
 def test_a_replacement_with_unknown_state_is_waited_for(
     lost: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spark.rebuild.warehouse.POLL_SECONDS", 0)
-    client = LostWait(lost, said(NotFound, "not yet"), Poll("PENDING"), Poll("RUNNING"), Poll("DONE"))
+    client = LostWait(lost, make_error(NotFound, "not yet"), Poll("PENDING"), Poll("RUNNING"), Poll("DONE"))
     replace_days(cast("bigquery.Client", client), [ONE_ROW], DAYS, "r", NOW)
     assert client.calls == [*BEGUN, "lost", "PENDING", "RUNNING", "DONE", "delete_table"]
 
@@ -280,14 +280,14 @@ def test_a_replacement_with_unknown_state_is_waited_for(
     ("polls", "says"),
     [
         ([Poll("RUNNING"), Poll("DONE", "no slots")], r"no table was changed \(no slots\)"),
-        ([said(NotFound, "no such job")], r"no table was changed \(Syntax error\)"),
+        ([make_error(NotFound, "no such job")], r"no table was changed \(Syntax error\)"),
     ],
 )
 def test_a_failed_or_missing_job_changes_nothing(
     polls: list[Poll | Exception], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spark.rebuild.warehouse.POLL_SECONDS", 0)
-    client = LostWait(said(BadRequest, "Syntax error"), *polls)
+    client = LostWait(make_error(BadRequest, "Syntax error"), *polls)
     with pytest.raises(WarehouseError, match=says):
         replace_days(cast("bigquery.Client", client), [ONE_ROW], DAYS, "r", NOW)
     assert client.calls[-1] == "delete_table"
@@ -307,7 +307,7 @@ def test_a_staging_table_that_stays_is_no_failure() -> None:
 
         def delete_table(self, *_: Any, **__: Any) -> None:
             super().delete_table()
-            raise said(ServiceUnavailable, "backendError")
+            raise make_error(ServiceUnavailable, "backendError")
 
     client = Client(None)
     replace_days(cast("bigquery.Client", client), [ONE_ROW], DAYS, "r", NOW)
