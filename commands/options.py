@@ -51,7 +51,7 @@ DESCRIPTIONS: dict[str, str] = {
     "FEED": "the feed to collect, instead of the environment's",
     "CITY": "the GBFS system to collect, instead of a feed; several with commas, such as lille,paris",
     "REPLAY": "recorded responses that replace the API",
-    "DAY": "for `make export` the day to write; for a local run `made`: a generated day replaces the API",
+    "DAY": "for `make export` the day to write; for a local run `generated`, which replaces the API by a generated day",
     "FORMAT": "the file format of an export",
     "SYSTEM": "the GBFS system of `[gbfs]` to export, instead of the environment's feed",
     "TICKS": "how many minutes to collect",

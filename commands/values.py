@@ -160,9 +160,9 @@ file = path_of("a file that exists", Path.is_file)
 
 
 def bucket(name: str, value: str, _project: Project) -> None:
-    """Accept a whole bucket, with or without `gs://` and a slash at the end."""
+    """Accept a bucket without an object path, with or without `gs://` and a slash at the end."""
     if not BUCKET_NAME.fullmatch(value.removeprefix("gs://").removesuffix("/")):
-        raise make_value_error(name, value, "the name of a whole bucket, such as gs://old-files")
+        raise make_value_error(name, value, "a bucket without an object path, such as gs://old-files")
 
 
 def fault(name: str, value: str, _project: Project) -> None:

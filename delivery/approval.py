@@ -34,8 +34,8 @@ def approve(
     if outcome.empty:
         return Approval(f"{environment}: no changes, so there is nothing to apply", changes=False)
     by_hand = (
-        f"read the review of this run; if it is what you want, run the workflow Deploy by hand with {environment} and "
-        f"the digest {outcome.digest}"
+        f"read the review of this run; if it is what you want, run the workflow Deploy manually with {environment} "
+        f"and the digest {outcome.digest}"
     )
     if named:
         if named.strip().lower() != outcome.digest:

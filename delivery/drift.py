@@ -40,7 +40,7 @@ def report_drift(
     if outcome.empty or waiting:
         finding = "no drift" if outcome.empty else f"no drift; what #{waiting} changes is not deployed yet"
         for each in found:
-            _close_issue(github, each.number, f"Gone: {run} found {finding}.")
+            _close_issue(github, each.number, f"Resolved: {run} found {finding}.")
         return f"{environment}: {finding}" + (f"; #{found[0].number} is closed" if found else "")
     text = _render_issue(environment, outcome, run)
     if not found:
@@ -51,7 +51,7 @@ def report_drift(
     if not is_same_body(first.body, text):
         github.patch(f"issues/{first.number}", {"body": text})
     for each in found[1:]:
-        _close_issue(github, each.number, f"The same as #{first.number}.")
+        _close_issue(github, each.number, f"Duplicate of #{first.number}.")
     return f"{environment}: drift; #{first.number} reports it"
 
 
@@ -63,9 +63,9 @@ def _close_issue(github: GitHub, number: int, why: str) -> None:
 def _render_issue(environment: str, outcome: Outcome, run: str) -> str:
     first = render_marker(PURPOSE, environment, plan=outcome.digest)
     why = (
-        f"A deploy of main would change `{environment}`, so it was changed by hand, or a deploy is still to come. "
-        "Either put the change into the code, or deploy main: the workflow Deploy by hand, with the digest "
-        f"`{outcome.digest}`. This issue is updated each night and closed when nothing differs."
+        f"The plan of main would change `{environment}`: either it was changed outside of Terraform, or main is not "
+        "deployed yet. To keep a change, add it to the code; to revert it, run the workflow Deploy manually with the "
+        f"digest `{outcome.digest}`. This issue is updated each night and closed when nothing differs."
     )
     text = f"{first}\n{why}\n\n{outcome.markdown.strip()}\n\n<sub>Found by {run}.</sub>\n"
     return (

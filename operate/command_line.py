@@ -102,7 +102,9 @@ def _parse_bucket(text: str) -> str:
             "no bucket: name that of the old files, such as SOURCE=gs://old-files"
         )
     if "/" in name:
-        raise argparse.ArgumentTypeError(f"{text}: expected a whole bucket, such as gs://old-files")
+        raise argparse.ArgumentTypeError(
+            f"{text}: expected a bucket without an object path, such as gs://old-files"
+        )
     return name
 
 

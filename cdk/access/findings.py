@@ -28,7 +28,7 @@ DATA_SERVICES = frozenset(
     {"storage", "bigquery", "pubsub", "artifactregistry", "run", "secretmanager", "iam"}
 )
 # Grants outside of IAM, which the list of grants would lack.
-BESIDE_IAM = re.compile(r"google_(?:storage_\w*(?:acl|access_control)|bigquery_dataset_access)")
+OUTSIDE_IAM = re.compile(r"google_(?:storage_\w*(?:acl|access_control)|bigquery_dataset_access)")
 # Resources that run as a service account, and the arguments of which one names it. Without it, Google uses a default
 # account, which is shared and may be an editor of the project; a push or a call without a token has no identity.
 RUNS_AS = (
@@ -69,7 +69,7 @@ def list_findings(stack: Stack) -> list[Finding]:
         *_find_wide_roles(entries),
         *_find_public_access(stack),
         *_find_keys(stack),
-        *_find_grants_beside_iam(stack),
+        *_find_grants_outside_iam(stack),
         *_find_shared_identities(stack),
         *_find_missing_identities(stack),
         *_find_unmatched_grants(stack, entries),
@@ -83,7 +83,7 @@ def _find_wide_roles(entries: list[DeclaredGrant]) -> Iterator[Finding]:
         if row.role in BASIC:
             yield Finding(
                 "basic role",
-                f"{row.identity} has {row.role} on {row.resource}: name a role for what it does",
+                f"{row.identity} has {row.role} on {row.resource}: grant a role with the permissions that it needs",
             )
         elif entry.on_project and not entry.is_narrowed and _reaches_data(entry):
             yield Finding(
@@ -105,7 +105,9 @@ def _find_public_access(stack: Stack) -> Iterator[Finding]:
     for kind, name, arguments in iterate_resources(stack):
         for _, text in iterate_texts(arguments):
             if (who := text.rpartition(":")[2]) in PUBLIC:
-                yield Finding("public", f"{kind}.{name} grants access to {who}: name the principals")
+                yield Finding(
+                    "public", f"{kind}.{name} grants access to {who}: grant it to specific principals"
+                )
         if arguments.get("invoker_iam_disabled") is True:
             yield Finding(
                 "public", f"{kind}.{name} accepts calls without authentication: remove invoker_iam_disabled"
@@ -116,19 +118,29 @@ def _find_keys(stack: Stack) -> Iterator[Finding]:
     for part in ("resource", "data", "ephemeral"):
         for kind in sorted(KEYS & set(stack.get(part, {}))):
             for name in stack[part][kind]:
-                yield Finding("key", f"{kind}.{name} is a key that can be copied: use the account's identity")
+                yield Finding(
+                    "key",
+                    f"{kind}.{name} creates a long-lived credential: attach a service account to the workload instead",
+                )
     for provider in list_blocks(stack.get("provider", {}).get("google")):
         for argument in ("credentials", "access_token"):
             if argument in provider:
-                yield Finding("key", f"the provider's {argument} is in the stack: give it by the environment")
+                yield Finding(
+                    "key",
+                    f"the provider's {argument} is written in the stack: set GOOGLE_CREDENTIALS or "
+                    "GOOGLE_OAUTH_ACCESS_TOKEN where Terraform runs",
+                )
 
 
-def _find_grants_beside_iam(stack: Stack) -> Iterator[Finding]:
+def _find_grants_outside_iam(stack: Stack) -> Iterator[Finding]:
     for kind, name, arguments in iterate_resources(stack):
         if is_authorization(kind, arguments):
             continue
-        if BESIDE_IAM.fullmatch(kind) or (kind == "google_bigquery_dataset" and "access" in arguments):
-            yield Finding("beside IAM", f"{kind}.{name} grants by a list of its own: declare an iam_member")
+        if OUTSIDE_IAM.fullmatch(kind) or (kind == "google_bigquery_dataset" and "access" in arguments):
+            yield Finding(
+                "outside IAM",
+                f"{kind}.{name} grants access by an ACL or access list: declare a google_…_iam_member instead",
+            )
 
 
 def _find_shared_identities(stack: Stack) -> Iterator[Finding]:
@@ -143,8 +155,8 @@ def _find_shared_identities(stack: Stack) -> Iterator[Finding]:
         if len(workloads) > 1:
             yield Finding(
                 "shared identity",
-                f"{shorten_logical_id(account, 'identity')} is who {' and '.join(sorted(workloads))} run as: "
-                "give each an account of its own",
+                f"{' and '.join(sorted(workloads))} share the service account "
+                f"{shorten_logical_id(account, 'identity')}: give each its own",
             )
 
 
@@ -175,7 +187,7 @@ def _find_missing_identities(stack: Stack) -> Iterator[Finding]:
             if set_paths.isdisjoint(choice):
                 yield Finding(
                     "no identity",
-                    f"{kind}.{name} has no {' or '.join(choice)}: name the account of this workload",
+                    f"{kind}.{name} has no {' or '.join(choice)}: set the service account of this workload",
                 )
 
 

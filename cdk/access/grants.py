@@ -43,7 +43,7 @@ WORDS = {
 NARROW = re.compile(r'resource\.name(?:\.startsWith\("projects/_/buckets/[^"]+"\)| == "[^"]+")')
 # An entry of a dataset's access list with one of these grants a role to a principal.
 PRINCIPALS = frozenset({"role", "user_by_email", "group_by_email", "domain", "special_group", "iam_member"})
-AUTHORIZED = "authorized views"  # shown as the role where views may read, and no principal
+AUTHORIZED = "authorized views"  # shown in place of a role where views are authorized, not principals
 
 
 class AccessError(ValueError):

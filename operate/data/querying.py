@@ -59,7 +59,8 @@ class BigQueryDatabase:
         except GoogleAPIError as error:
             raise _translate_error(error) from error
         billed = job.total_bytes_billed or 0
-        note = f"{billed / 2**20:,.0f} MiB billed, ${billed / 2**40 * DOLLARS_A_TIB:.4f} beyond the free TiB a month"
+        price = f"${billed / 2**40 * DOLLARS_A_TIB:.4f} once the month's free TiB is used up"
+        note = f"{billed / 2**20:,.0f} MiB billed: {price}"
         return QueryResult(
             [each.name for each in rows.schema], (tuple(map(_format_value, row)) for row in rows), note
         )

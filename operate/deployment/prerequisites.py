@@ -129,7 +129,10 @@ def _check_apis(cloud: Cloud, settings: Settings, needed: tuple[str, ...], disab
         lacking = set(needed) - _list_enabled_apis(cloud, settings)
     except ApiError as error:
         if not error.is_api_disabled:
-            return [f"the enabled APIs of {settings.project} cannot be listed: {error}"]
+            return [
+                f"the enabled APIs of {settings.project} cannot be listed: {error}; try again, or ask for "
+                "roles/serviceusage.serviceUsageViewer on the project"
+            ]
         lacking = {_host("serviceusage")}
     lacking |= disabled
     if not lacking:

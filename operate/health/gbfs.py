@@ -146,7 +146,7 @@ def _judge_ticks(facts: GbfsFacts, settings: Settings, target: Target, now: date
         )
         return CheckResult("GBFS ticks", reason, wrong=True)
     if newest is None:
-        return CheckResult("GBFS ticks", f"none of the last {ROW_DAYS} days: {remedy}", wrong=True)
+        return CheckResult("GBFS ticks", f"none in the last {ROW_DAYS} days: {remedy}", wrong=True)
     lag = max(0, int((now - newest).total_seconds() // 60))
     summary = f"newest of {_format_utc(newest)}, {lag} min ago"
     allowed = settings.alerts.silent_minutes

@@ -12,7 +12,7 @@ from operate.jobs import ENABLED, PAUSED
 from operate.target import Target
 
 FAILED = "failed"
-SWEEPS = 2  # what landed may wait for so many sweeps, and for the minutes that are no alert
+SWEEPS = 2  # a landed object may wait for this many sweeps, plus alerts.silent_minutes
 BATCH_DAYS = timedelta(days=1)
 GOAL = 0.99  # of the minutes of a day; cdk/operations/service_level.py has the same for the alert
 # Into one table, failed ones included: https://cloud.google.com/bigquery/quotas#load_jobs
@@ -86,7 +86,7 @@ def _judge_minutes(facts: Facts, target: Target) -> CheckResult:
     if found.present >= GOAL * found.expected:
         return CheckResult("minutes", summary)
     logs = target.format_command("logs", "collect")
-    remedy = f"the view minutes_present has every day, and {logs} says why some are missing"
+    remedy = f"query the view minutes_present for the other days; {logs} says why minutes are missing"
     return CheckResult("minutes", f"{summary}, expected at least {GOAL:.0%}: {remedy}", wrong=True)
 
 
@@ -103,15 +103,17 @@ def _judge_load_jobs(facts: Facts, settings: Settings, target: Target) -> CheckR
     summary = f"{summary} in 24 hours, of {LOAD_JOBS_A_DAY:,} each"
     if max(used.values()) < LOAD_JOBS_WARNING * LOAD_JOBS_A_DAY:
         return CheckResult("load jobs", summary)
-    remedy = f"{target.format_command('logs', 'collect')} shows load_job_failed; failed jobs count too"
-    return CheckResult("load jobs", f"{summary}, soon used up: {remedy}", wrong=True)
+    remedy = (
+        f"failed jobs count too; run {target.format_command('logs', 'collect')} and look for load_job_failed"
+    )
+    return CheckResult("load jobs", f"{summary}, close to the daily quota: {remedy}", wrong=True)
 
 
 def _judge_newest(
     what: str, newest: datetime | None, settings: Settings, *, now: datetime, remedy: str
 ) -> CheckResult:
     if newest is None:
-        return CheckResult(what, f"none of the last {ROW_DAYS} days: {remedy}", wrong=True)
+        return CheckResult(what, f"none in the last {ROW_DAYS} days: {remedy}", wrong=True)
     lag = _count_minutes(now - newest)
     summary = f"newest of {_format_utc(newest)}, {lag} min ago"
     if lag >= settings.alerts.silent_minutes:
@@ -162,8 +164,9 @@ def _judge_dead_letters(facts: Facts, settings: Settings, target: Target) -> Che
         return CheckResult("dead letters", "none")
     return CheckResult(
         "dead letters",
-        f"{found} wait in {settings.name(DEAD_LETTERS)}: {target.format_command('logs', 'collect')} says why; once it "
-        f"is fixed, publish them to the topic {settings.name('collect')} again",
+        f"{found} undelivered in the subscription {settings.name(DEAD_LETTERS)}: run "
+        f"{target.format_command('logs', 'collect')} to find the cause, fix it, then publish the messages to the topic "
+        f"{settings.name('collect')} again",
         wrong=True,
     )
 
@@ -202,7 +205,7 @@ def _judge_batch(facts: Facts, settings: Settings, target: Target, now: datetime
     remedy = f"{target.format_command('logs', 'batch')} says why, {target.format_command('run', 'batch')} tries again"
     if tried and (began is None or began < tried) and now - tried > limit:
         return CheckResult(
-            "last batch", f"the one of {_format_utc(tried)} wrote no row to batch_runs: {remedy}", wrong=True
+            "last batch", f"the run of {_format_utc(tried)} wrote no row to batch_runs: {remedy}", wrong=True
         )
     if facts.run is None:
         return CheckResult("last batch", "no run has ended yet")

@@ -43,17 +43,17 @@ class Locking:
                 )
             if waited >= self.lock_seconds:
                 raise OperateError(
-                    f"the state of {stack} is locked by {lock}: wait until that is done; if it was killed, run "
+                    f"the state of {stack} is locked by {lock}: wait until that command ends; if it was killed, run "
                     f"{unlock}, then run this again"
                 )
             if not waited:
                 why = (
                     f" ({holder.why})"
                     if holder.why
-                    else f"; if that was killed, press Ctrl-C and run {unlock}"
+                    else f"; if that command was killed, press Ctrl-C and run {unlock}"
                 )
                 self.report(
-                    f"the state of {stack} is locked by {lock}{why}: waiting until that is done, for up to "
+                    f"the state of {stack} is locked by {lock}{why}: waiting until that command ends, for up to "
                     f"{self.lock_seconds / 60:.0f} minutes"
                 )
             with raise_stopped_on_interrupt("stopped while waiting for the lock: nothing was touched"):
@@ -69,8 +69,8 @@ class Locking:
             if status:
                 why = f" ({holder.why})" if holder.why else ""
                 raise OperateError(
-                    f"the state of {stack} is locked by {lock}{why}, which came first: wait until that is done, then "
-                    f"run this {command} again"
+                    f"the state of {stack} is locked by {lock}{why}, which came first: wait until that command ends, "
+                    f"then run this {command} again"
                 )
             return  # the other command began after this one ended
         # If Terraform was killed, cdktf still reports success.

@@ -18,7 +18,7 @@ OTHER = planned(update("google_bigquery_table.t", {"schema": "a,b"}, {"schema": 
 DIGEST = compute_plan_digest(json.dumps(PLAN).encode()).digest
 SHOWN = {"shown": "2026-11-25T12:00:00Z"}
 BY_HAND = (
-    "read the review of this run; if it is what you want, run the workflow Deploy by hand with dev and the digest "
+    "read the review of this run; if it is what you want, run the workflow Deploy manually with dev and the digest "
     f"{DIGEST}"
 )
 

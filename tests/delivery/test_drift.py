@@ -49,7 +49,7 @@ def test_repeated_drift_is_one_issue_and_its_end_closes_it(
     (number,) = step.open
     issue = step.repository.issues[number]
     assert issue["title"] == "dev differs from main"
-    assert issue["body"].startswith(f"{MARKER}\nA deploy of main would change `dev`")
+    assert issue["body"].startswith(f"{MARKER}\nThe plan of main would change `dev`")
     assert DIGEST in issue["body"]
     assert "a headline" in issue["body"]
     assert not [
@@ -62,7 +62,7 @@ def test_repeated_drift_is_one_issue_and_its_end_closes_it(
     assert (issue["state"], issue["state_reason"]) == ("closed", "completed")
     (comment,) = step.repository.comments.values()
     assert comment["body"].startswith(
-        "Gone: [a run](https://github.com/bikes-lille/vlille/actions/runs/4711)"
+        "Resolved: [a run](https://github.com/bikes-lille/vlille/actions/runs/4711)"
     )
     assert step(plan=planned()) == 0
     assert len(step.repository.issues) == 1
@@ -86,7 +86,7 @@ def test_of_two_issues_the_older_is_kept(step: Step) -> None:
     step()
     assert step.open == [older]
     assert [each["body"] for each in step.repository.comments.values() if each["issue"] == newer] == [
-        f"The same as #{older}."
+        f"Duplicate of #{older}."
     ]
 
 

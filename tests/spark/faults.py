@@ -205,7 +205,7 @@ def _useless(body: bytes, reason: str, place: str = "") -> Fault:
 
 
 def strict_faults(producer: Producer) -> dict[str, Fault]:
-    """Of the feed that says what a mismatch costs."""
+    """Of the feed whose rules say what a mismatch rejects."""
     return {
         "a value that costs its row": Fault(
             producer.one(1, docks=[]), [ALL[0], ALL[2]], [("record", "bad_value", "docks")]

@@ -92,7 +92,7 @@ class DayBatches:
             )
         notes = []
         if self.skipped:
-            notes.append(f"{self.skipped} days had been finished by an earlier run that did not end")
+            notes.append(f"days rebuilt by an earlier, interrupted run and skipped: {self.skipped}")
         if self.empty:
             notes.append(f"nothing is archived for {format_days(self.empty)}: these days were not changed")
         return SUCCEEDED, "; ".join(notes) or None

@@ -75,13 +75,13 @@ from tests.cdk.test_access import list_table_rows, read_source
             with_resources(
                 "google_storage_bucket_acl", "landing", bucket="b", role_entity=["READER:allUsers"]
             ),
-            ["beside IAM", "public"],
+            ["outside IAM", "public"],
         ),
         (
             with_resources(
                 "google_bigquery_dataset", "warehouse_dataset", access=[{"role": "OWNER", "domain": "x.org"}]
             ),
-            ["beside IAM"],
+            ["outside IAM"],
         ),
         (
             with_resources(
@@ -190,10 +190,14 @@ def test_findings_are_distinct_and_sorted() -> None:
     stack = on_bucket("allUsers", "roles/viewer")
     stack["resource"]["google_service_account"]["identity_idle"] = {}
     assert list_findings(stack) == [
-        Finding("basic role", "allUsers has roles/viewer on bucket landing: name a role for what it does"),
+        Finding(
+            "basic role",
+            "allUsers has roles/viewer on bucket landing: grant a role with the permissions that it needs",
+        ),
         Finding("identity without a grant", "idle has no role: grant what it needs, or remove it"),
         Finding(
-            "public", "google_storage_bucket_iam_member.more grants access to allUsers: name the principals"
+            "public",
+            "google_storage_bucket_iam_member.more grants access to allUsers: grant it to specific principals",
         ),
     ]
 

@@ -13,7 +13,7 @@ PRODUCT = ("commands", "cdk", "operate", "delivery", "review", "local", "src")
 QUOTED = (
     ("access.md", " lacks "),
     ("ci.md", " has changed since it was reviewed in #"),
-    ("ci.md", "if it is what you want, run the workflow Deploy by hand"),
+    ("ci.md", "if it is what you want, run the workflow Deploy manually"),
     ("deploy.md", "unknown key"),
     ("deploy.md", "did you mean "),
     ("deploy.md", "not enabled in "),

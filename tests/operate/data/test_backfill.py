@@ -122,7 +122,7 @@ def test_a_source_is_a_bucket(source: str, bucket: str) -> None:
     [
         ("", "no bucket: name that of the old files, such as SOURCE=gs://old-files"),
         ("gs://", "no bucket: name that of the old files, such as SOURCE=gs://old-files"),
-        ("gs://old/2023", "gs://old/2023: expected a whole bucket, such as gs://old-files"),
+        ("gs://old/2023", "gs://old/2023: expected a bucket without an object path, such as gs://old-files"),
     ],
 )
 def test_another_source_is_refused(source: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,7 +124,7 @@ def test_a_query_in_the_cloud_is_bounded_labelled_and_priced(
     assert configuration["labels"] == {"app": "vlille", "workload": "sql"}
     assert out.getvalue() == (
         "name | bikes\n-----+------\nGARE |     3\nPARC |  NULL\n"
-        "(2 rows; 10 MiB billed, $0.0001 beyond the free TiB a month)\nvlille_views.t\nvlille-dev.vlille.t\n"
+        "(2 rows; 10 MiB billed: $0.0001 once the month's free TiB is used up)\nvlille_views.t\nvlille-dev.vlille.t\n"
     )
 
 

@@ -167,7 +167,7 @@ CASES: list[Case] = [
     (
         {SERVICES: refusal(403, "no permission")},
         "bootstrap",
-        ["the enabled APIs of {0} cannot be listed: 403 no permission"],
+        ["the enabled APIs of {0} cannot be listed: 403 no permission; try again, or ask for roles/"],
     ),
     ({PROJECT: (401, {})}, "deploy", ["Google rejected the credentials"]),
     (

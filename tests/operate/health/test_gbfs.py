@@ -149,7 +149,7 @@ def test_missing_ticks_fail() -> None:
         "then `make logs JOB=gbfs-collect ENV=dev` says why",
         wrong=True,
     )
-    assert lines(GbfsFacts({}, {}))[0].found.startswith("none of the last 2 days: run")
+    assert lines(GbfsFacts({}, {}))[0].found.startswith("none in the last 2 days: run")
 
 
 @pytest.mark.unit
@@ -164,7 +164,7 @@ def test_ticks_without_a_system_to_request_are_explained() -> None:
     )
     assert "ConnectionError: cannot be resolved" in silent.found
     assert lines(GbfsFacts({}, {"a": unreachable, "b": KNOWN}))[0].found.startswith(
-        "none of the last 2 days: run"
+        "none in the last 2 days: run"
     )
     assert lines(Unavailable("no answer")) == [CheckResult("GBFS", "no answer", wrong=True)]
 

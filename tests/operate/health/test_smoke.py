@@ -127,7 +127,7 @@ AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tr
         ),
         (
             {"landing": Landing(), "archived": None},
-            {"objects": f"none of the last 2 days: {LOOK}"},
+            {"objects": f"none in the last 2 days: {LOOK}"},
         ),
         (
             {"landing": Landing(ago(9), ago(0.5), "https://new.example/stations")},
@@ -143,7 +143,7 @@ AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tr
                 "`make deploy ENV=dev`"
             },
         ),
-        ({"row": None}, {"rows": f"none of the last 2 days: {LOOK}"}),
+        ({"row": None}, {"rows": f"none in the last 2 days: {LOOK}"}),
         (
             {"row": ago(40)},
             {"rows": f"newest of 2026-11-24 11:20 UTC, 40 min ago, the limit is 15: {LOOK}"},
@@ -158,28 +158,28 @@ AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tr
         (
             {"minutes": Minutes(date(2026, 11, 23), 1_425, 1_440)},
             {
-                "minutes": "1,425 of 1,440 on 2026-11-23, expected at least 99%: the view minutes_present has every "
-                "day, and `make logs JOB=collect ENV=dev` says why some are missing"
+                "minutes": "1,425 of 1,440 on 2026-11-23, expected at least 99%: query the view minutes_present for "
+                "the other days; `make logs JOB=collect ENV=dev` says why minutes are missing"
             },
         ),
         (
             {"load_jobs": {"vlille_gbfs": 1_440, "quarantine": 1_470}},
             {
-                "load jobs": "1,440 into vlille_gbfs, 1,470 into quarantine in 24 hours, of 1,500 each, soon used up: "
-                "`make logs JOB=collect ENV=dev` shows load_job_failed; failed jobs count too"
+                "load jobs": "1,440 into vlille_gbfs, 1,470 into quarantine in 24 hours, of 1,500 each, close to the "
+                "daily quota: failed jobs count too; run `make logs JOB=collect ENV=dev` and look for load_job_failed"
             },
         ),
         (
             {"dead_letters": 3},
             {
-                "dead letters": "3 wait in collect-dead: `make logs JOB=collect ENV=dev` says why; once it is fixed, "
-                "publish them to the topic collect again"
+                "dead letters": "3 undelivered in the subscription collect-dead: run `make logs JOB=collect ENV=dev` "
+                "to find the cause, fix it, then publish the messages to the topic collect again"
             },
         ),
         (
             {"jobs": JOBS | {"collect": Job("PAUSED", ago(40))}, "row": None},
             {
-                "rows": "none of the last 2 days: collect is paused: run `make resume JOB=collect ENV=dev`",
+                "rows": "none in the last 2 days: collect is paused: run `make resume JOB=collect ENV=dev`",
                 "job collect": "paused, last tried 40 min ago: run `make resume JOB=collect ENV=dev`",
             },
         ),
@@ -193,11 +193,11 @@ AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tr
         ),
         (
             {"run": None},
-            {"last batch": f"the one of 2026-11-24 02:30 UTC wrote no row to batch_runs: {AGAIN}"},
+            {"last batch": f"the run of 2026-11-24 02:30 UTC wrote no row to batch_runs: {AGAIN}"},
         ),
         (
             {"run": replace(RUN, started=NIGHT - timedelta(days=1))},
-            {"last batch": f"the one of 2026-11-24 02:30 UTC wrote no row to batch_runs: {AGAIN}"},
+            {"last batch": f"the run of 2026-11-24 02:30 UTC wrote no row to batch_runs: {AGAIN}"},
         ),
         (
             {"run": replace(RUN, status="failed", message="no room", rows=0)},

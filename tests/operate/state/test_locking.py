@@ -71,8 +71,8 @@ def test_a_lock_is_waited_for_and_its_holder_reported(
     replace(locking, sleep=sleep).wait_until_free("vlille-dev")
     assert waits == [5.0] * 3
     assert printed == [
-        f"{LOCK_MESSAGE}; if that was killed, press Ctrl-C and run `make unlock ENV=dev`: waiting until that is done, "
-        "for up to 2 minutes"
+        f"{LOCK_MESSAGE}; if that command was killed, press Ctrl-C and run `make unlock ENV=dev`: waiting until that "
+        "command ends, for up to 2 minutes"
     ]
 
 
@@ -81,7 +81,8 @@ def test_the_wait_for_a_lock_times_out(locking: Locking, put_state: Put, printed
     with pytest.raises(OperateError) as caught:
         locking.wait_until_free("vlille-dev")
     assert str(caught.value) == (
-        f"{LOCK_MESSAGE}: wait until that is done; if it was killed, run `make unlock ENV=dev`, then run this again"
+        f"{LOCK_MESSAGE}: wait until that command ends; if it was killed, run `make unlock ENV=dev`, then run this "
+        "again"
     )
     assert len(printed) == 1
 
@@ -110,7 +111,7 @@ def test_the_later_of_two_deploys_is_told_who_holds_the_lock(locking: Locking, p
         locking.check_remaining_lock("deploy", "vlille-dev", 1)
     assert (
         str(caught.value)
-        == f"{LOCK_MESSAGE}, which came first: wait until that is done, then run this deploy again"
+        == f"{LOCK_MESSAGE}, which came first: wait until that command ends, then run this deploy again"
     )
     locking.check_remaining_lock("deploy", "vlille-dev", 0)  # it was done before the other began
 

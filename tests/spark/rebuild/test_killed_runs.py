@@ -141,7 +141,7 @@ def test_a_day_is_made_again_where_it_would_be_another(resumed: Resumed) -> None
     assert resumed.read == [0, 1, 2, 3]
     ended = resumed.run(code="another")
     assert ended is not None
-    assert ended.message == "4 days had been finished by an earlier run that did not end"
+    assert ended.message == "days rebuilt by an earlier, interrupted run and skipped: 4"
 
 
 def test_a_failure_leaves_the_finished_days(batch: Batch) -> None:

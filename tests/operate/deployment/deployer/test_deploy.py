@@ -47,7 +47,7 @@ def test_a_locked_state_is_reported_with_its_holder(
     with pytest.raises(
         OperateError,
         match=r"^the state of vlille-dev is locked by ada@laptop at 2026-11-25 21:38 UTC, for apply: wait until that "
-        r"is done; if it was killed, run `make unlock ENV=dev`, then run this again$",
+        r"command ends; if it was killed, run `make unlock ENV=dev`, then run this again$",
     ):
         deployer.destroy() if command == "destroy" else deployer.run_cdktf(command)
     assert len(cdktf.runs) == before
