@@ -189,7 +189,7 @@ docs: $(DOCS)/.ready ## build the documentation site into .cache/site/html; a br
 	@$(BIN)/python -m delivery.documentation site
 
 .PHONY: references
-references: $(READY) ## renew what is generated: docs/reference, docs/data-dictionaries.md and docs/schemas
+references: $(READY) ## regenerate docs/reference, docs/data-dictionaries.md and docs/schemas
 	@$(BIN)/python -m delivery.documentation references
 	@$(BIN)/python -m feed docs/data-dictionaries.md
 	@$(BIN)/python -m cdk.schemas

@@ -53,7 +53,7 @@ def test_the_documents_example_works(tmp_path: Path) -> None:
 
 def test_the_documents_rules_are_rules(make_feed: Callable[..., Feed]) -> None:
     text = DOCUMENT.read_text("utf-8")
-    rules = text[text.index("### What a mismatch costs") : text.index("### Schema drift")]
+    rules = text[text.index("### What a mismatch rejects") : text.index("### Schema drift")]
     blocks = re.findall(r"```toml\n(.*?)```", rules, re.DOTALL)
     record = {"id": 1, "num_bikes_available": 3, "state": "OPEN", "last_reported": "2023-10-26T20:50:00Z"}
     feeds = [make_feed([record], f'key = "id"\n{block}') for block in blocks]

@@ -66,7 +66,7 @@ class RowReader:
     box: Box | None
 
     def read_all(self, records: list[Any], tick: datetime) -> list[dict[str, Any]] | None:
-        """Convert all records at once, column by column; None if any may be at fault, then use `read_row`."""
+        """Convert all records at once, column by column. Return None if one may have a fault: use `read_row`."""
         columns: dict[str, Sequence[Any]] = {"collected_at": [tick] * len(records)}
         try:
             for group in self.groups:

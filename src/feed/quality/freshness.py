@@ -21,7 +21,7 @@ def find_newest_report(feed: Feed, outcome: Outcome) -> datetime | None:
 
 
 def count_stale_minutes(feed: Feed, outcome: Outcome) -> int | None:
-    """Return the minutes since the newest report if they reach the feed's `count_stale_minutes`, else None."""
+    """Return the minutes since the newest report if they reach the feed's `stale_minutes`, else None."""
     newest = find_newest_report(feed, outcome)
     if newest is None or not feed.stale_minutes:
         return None
@@ -56,7 +56,7 @@ def digest_state(feed: Feed, outcome: Outcome) -> str:
 
 
 def count_frozen_minutes(feed: Feed, outcome: Outcome, unchanged_since: datetime | None) -> int | None:
-    """Return the minutes without any change if they reach the feed's `count_frozen_minutes`, else None."""
+    """Return the minutes without any change if they reach the feed's `frozen_minutes`, else None."""
     if unchanged_since is None or not feed.frozen_minutes or not outcome.rows:
         return None
     minutes = (outcome.collected_at - unchanged_since) // timedelta(minutes=1)

@@ -165,7 +165,9 @@ def _order_columns(source: Table, columns: list[Column]) -> list[Column]:
     by_name = {column.name: column for column in columns}
     for name in order:
         if name not in by_name:
-            source.refuse("order", repr(name), "columns of " + ", ".join(by_name), suggest(name, by_name))
+            source.refuse(
+                "order", repr(name), "one of the columns " + ", ".join(by_name), suggest(name, by_name)
+            )
     if len(set(order)) < len(order):
         source.refuse("order", "a column named twice", "each at most once")
     return [by_name[name] for name in order] + [column for column in columns if column.name not in order]

@@ -108,7 +108,10 @@ REFUSED: list[tuple[str, str]] = [
     ("lift = 'o'", "key lift: found the text 'o'; expected a list of strings"),
     ("lift = ['oo']", "key lift: found 'oo'; expected a field of sample.json's records; did you mean 'o'?"),
     ("lift = ['o.']", "key lift: found 'o.'; expected a path such as data.stations"),
-    ("order = ['labl']", "key order: found 'labl'; expected columns of id, .*; did you mean 'label'?"),
+    (
+        "order = ['labl']",
+        "key order: found 'labl'; expected one of the columns id, .*; did you mean 'label'?",
+    ),
     ("order = ['id', 'id']", "key order: found a column named twice"),
     ("key = 'idd'", "key key: found 'idd'; expected a column: id, .*; did you mean 'id'?"),
     ("key = 'tags'", "key key: found column 'tags', REPEATED STRING; expected a column with one STRING or"),
