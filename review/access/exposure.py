@@ -225,7 +225,7 @@ def _grant_findings(change: Change, context: Context, words: str) -> Iterator[Fi
         return
     elif change.before is None:
         yield access_finding(change, context, Severity.WIDENED, sentence, size=40)
-    elif found := _describe_differences(change, _list_rules(change.type)):
+    elif found := _describe_differences(change):
         yield access_finding(change, context, Severity.WIDENED, f"{sentence}; changed: {found}", size=38)
 
 
@@ -248,7 +248,7 @@ def _describe_end(change: Change) -> str:
     return "is deleted" if change.after is None else "is replaced"
 
 
-def _describe_differences(change: Change, told_already: Mapping[str, str] | None = None) -> str:
+def _describe_differences(change: Change) -> str:
     """Return the differences except names, labels and descriptions; an empty text if there are none."""
     found = [
         each

@@ -66,7 +66,8 @@ def _is_exempt(values: Values, unless: str) -> bool:
 def _fits(values: Values, setting: dict[str, str], default: object) -> bool:
     """Return whether a setting has a recommended value.
 
-    One that is known only after the apply is a reference where any value will do; otherwise it is left to Google Cloud.
+    A value that is known only after the apply passes if the setting is "set" or "unset"; if a certain value is
+    recommended, it does not, because Google Cloud then chooses it.
     """
     path, want = setting["path"], setting["want"]
     steps = path.split(".")

@@ -100,9 +100,9 @@ def _merge_import(found: list[Finding], change: Change, context: Context) -> Ite
     if not found:
         yield import_finding(change, context)
         return
-    heaviest = min(found, key=sort_key)
+    most_severe = min(found, key=sort_key)
     for each in found:
-        if each is not heaviest:
+        if each is not most_severe:
             yield each
             continue
         sentence = f"{each.sentence}; it is imported by this plan ({span(change.import_id)})"

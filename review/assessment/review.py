@@ -128,7 +128,7 @@ def _cost_findings(month: Cost | None) -> Iterator[Finding]:
         old, new = month.totals
         severity = Severity.CARE if new - old >= max(COST_NEEDS_CARE, old / 2) else Severity.CHANGE
         yield Finding(
-            Kind.COST, severity, "a month", f"costs {month.headline.removesuffix(' a month')}", size=1
+            Kind.COST, severity, "monthly cost", f"changes: {month.headline.removesuffix(' a month')}", size=1
         )
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from review.errors import PlanError
 from review.findings.finding import Finding, Kind, Severity
-from review.findings.text import span
+from review.findings.text import plural, span
 from review.plan.model import strip_indexes
 
 ACTIONS = ("block", "warn", "ignore")
@@ -95,7 +95,7 @@ def _parse_rule(raw: Any, where: str) -> Rule:
     values = {key: raw[key] for key in KEYS if key in raw and key != "expires"}
     for key, value in values.items():
         if not isinstance(value, str) or not value.strip():
-            raise PlanError(f"{where}: {key} must be a text that is not empty")
+            raise PlanError(f"{where}: {key} must be a non-empty string")
     _check_choice(values, "action", ACTIONS, where, required=True)
     _check_choice(values, "severity", [each.label for each in Severity], where)
     _check_choice(values, "kind", [each.value for each in Kind], where)
@@ -151,7 +151,7 @@ def apply_rules(
     ]
     ignored = sum(1 for old, new in zip(findings, made, strict=True) if new.severity < old.severity)
     if ignored:
-        notes.append(f"{ignored} findings are ignored by rules; they are shown as notes with the reason.")
+        notes.append(f"Ignored by rules: {plural(ignored, 'finding')}, shown as notes with the reason.")
     shown = "; ".join(dict.fromkeys(blocked[:5])) + (
         f"; and {len(blocked) - 5} more" if len(blocked) > 5 else ""
     )

@@ -28,13 +28,13 @@ def read_stack(content: bytes, what: str) -> dict[str, Any]:
 
 
 def list_resources(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:
-    """Yield address, type, name and arguments of every resource."""
+    """Yield address, type, name and arguments of every resource. Raises PlanError."""
     for type_, resources in get_section(document, "resource").items():
         for name, values in (resources if isinstance(resources, dict) else {}).items():
             arguments = values[0] if isinstance(values, list) and len(values) == 1 else values
             if not isinstance(arguments, dict):
                 raise PlanError(
-                    f"a resource of the stack has {_describe_kind(arguments)} instead of arguments; synthesize it again"
+                    f"a resource of the stack has {_describe_kind(arguments)} instead of arguments: synthesize it again"
                 )
             yield f"{type_}.{name}", type_, name, arguments
 
@@ -46,7 +46,7 @@ def get_section(document: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _describe_kind(value: Any) -> str:
-    return {list: "a list", str: "a text", type(None): "null"}.get(type(value), "a number")
+    return {list: "a list", str: "a string", type(None): "null"}.get(type(value), "a number")
 
 
 def references_by_address(document: Mapping[str, Any]) -> dict[str, dict[str, tuple[str, ...]]]:

@@ -307,7 +307,7 @@ def test_the_months_cost_is_a_part_of_the_review() -> None:
     found = review_changes(*system(**{"google_cloud_scheduler_job.n": {"schedule": "0 3,15 * * *"}}))
     assert found.cost is not None
     assert found.cost.as_json(str)["after"] == pytest.approx(1.25, abs=0.01)
-    assert ("change", "costs about $0.86 → $1.25") in [
+    assert ("change", "changes: about $0.86 → $1.25") in [
         (each.severity.label, each.sentence) for each in found.findings
     ]
 
@@ -316,7 +316,7 @@ def test_a_month_that_costs_much_more_needs_care() -> None:
     found = review_changes(
         change("google_redis_instance.r", None, {"memory_size_gb": 5, "tier": "BASIC"})
     ).findings
-    assert (found[0].severity.label, found[0].sentence) == ("needs care", "costs about $0.00 → $98.55")
+    assert (found[0].severity.label, found[0].sentence) == ("needs care", "changes: about $0.00 → $98.55")
 
 
 def test_a_users_prices_override_the_tables() -> None:

@@ -311,7 +311,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
                 "restarts and is unavailable meanwhile: tier db-f1-micro → db-g1-small",
             ),
             ("needs care", "is no longer backed up"),
-            ("change", "costs about $9.37 → $27.25"),
+            ("change", "changes: about $9.37 → $27.25"),
         ],
     ),
     "database for everyone": (
@@ -335,7 +335,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         [
             ("access widened", "gets a public address"),
             ("service interrupted", "is stopped and started again: machine type e2-small → e2-medium"),
-            ("change", "costs about $13.85 → $30.95"),
+            ("change", "changes: about $13.85 → $30.95"),
         ],
     ),
     "logs kept for less": (
