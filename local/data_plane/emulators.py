@@ -24,7 +24,7 @@ from urllib3 import Retry
 from local.errors import MissingToolError
 from local.processes.ports import LOOPBACK, free_port, http_ready_check
 from local.processes.supervisor import Process, Supervisor
-from local.processes.variables import child_variables
+from local.processes.variables import make_child_variables
 
 DUCKDB_EXTENSIONS = ("icu", "ducklake", "spatial", "httpfs")
 # duckdb_extensions.import_extension fails where the path of the packages has an apostrophe.
@@ -152,7 +152,7 @@ def _start_storage(supervisor: Supervisor, folder: Path, port: int, deadline_s: 
     return supervisor.start(
         "storage emulator",
         argv,
-        env=child_variables(folder),
+        env=make_child_variables(folder),
         cwd=folder,
         log=folder / "logs" / "storage-emulator.log",
         ready=http_ready_check(f"{url}/_internal/healthcheck"),
@@ -180,7 +180,7 @@ def _start_bigquery(
     supervisor.start(
         "BigQuery emulator",
         [*_bigquery_program(), *ports, *data, "serve"],
-        env=child_variables(folder) | {"HOME": str(home), "STORAGE_EMULATOR_HOST": gcs_url},
+        env=make_child_variables(folder) | {"HOME": str(home), "STORAGE_EMULATOR_HOST": gcs_url},
         cwd=folder,
         log=folder / "logs" / "bigquery-emulator.log",
         ready=http_ready_check(f"{url}/bigquery/v2/projects/{DEFAULT_PROJECT}/datasets"),

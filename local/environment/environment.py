@@ -12,7 +12,7 @@ from local.data_plane.emulators import Emulators
 from local.environment.metadata_server import MetadataServer
 from local.environment.resources import ResourceCollection
 from local.processes.supervisor import Supervisor
-from local.processes.variables import child_variables
+from local.processes.variables import make_child_variables
 
 
 class Clock(Protocol):
@@ -84,7 +84,7 @@ class LocalEnvironment:
         """
         host = self.metadata.host_for(service_account_email)
         workload_endpoints = self.workload_endpoints or self
-        return child_variables(self.folder) | {
+        return make_child_variables(self.folder) | {
             # With STORAGE_EMULATOR_HOST the storage client would send no token.
             "API_ENDPOINT_OVERRIDE": workload_endpoints.gcs_url,
             "BIGQUERY_EMULATOR_HOST": workload_endpoints.bigquery_url,

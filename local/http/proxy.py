@@ -218,7 +218,7 @@ class _Connection:
         return self._server
 
     def _forward_response(self, method: str, decision: Decision, *, is_cut: bool) -> bool:
-        assert self._from_server is not None  # noqa: S101 - `_send` connected it
+        assert self._from_server is not None  # noqa: S101 - `_connect_server` has set it
         status = 100
         while status // 100 == 1:
             if (head := read_head(self._from_server)) is None:

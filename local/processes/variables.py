@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 
-def child_variables(folder: Path) -> dict[str, str]:
+def make_child_variables(folder: Path) -> dict[str, str]:
     """Return the variables that every child process gets, with home, temporary and gcloud folders of its own."""
     home, temporary, gcloud = (folder.resolve() / name for name in ("home", "tmp", "gcloud"))
     for each in (home, temporary, gcloud):

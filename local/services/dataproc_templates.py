@@ -81,7 +81,7 @@ def check_job(job: Json) -> None:
 
 def _check_allowed(declared: Json, value: Any) -> None:
     if not isinstance(value, str):
-        raise LocalError(f"parameter {declared['name']} must be a text, found {value!r}")
+        raise LocalError(f"parameter {declared['name']} must be a string, found {value!r}")
     validation = declared.get("validation", {})
     allowed = validation.get("values", {}).get("values")
     if allowed is not None and value not in allowed:

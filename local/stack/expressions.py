@@ -122,7 +122,7 @@ def as_text(value: Any) -> str:
 
 def _checked_step(value: Any) -> str | int:
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise UnsupportedError(f"an index must be a text or a whole number, found {value!r}")
+        raise UnsupportedError(f"an index must be a string or a whole number, found {value!r}")
     return value
 
 

@@ -44,7 +44,7 @@ class Workloads:
         ] = {}  # by name: the port of a workload of an earlier run, which it gets again
 
     def variables(self, name: str, declared: Mapping[str, str], service_account: str) -> dict[str, str]:
-        """Return a workload's environment variables: those of the stack, and those that lead to the emulators.
+        """Return a workload's environment variables: those of the stack, and those of the emulators' addresses.
 
         A declared variable that is overridden is reported as a difference from Google Cloud.
         """

@@ -57,7 +57,7 @@ BUDGET = '\n[budget]\nbilling_account = "01AB23-4CD567-89EF01"\nmonthly_amount =
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three environments of one project: one that has plain names, and two that share them out."""
+    """Three environments of one project: one with plain names, and two with `shared_project = true`."""
     folder = tmp_path_factory.mktemp("environments")
     text = (ENVIRONMENTS / "dev.toml").read_text("utf-8") + GBFS + CI + BUDGET
     (folder / "dev.toml").write_text(text, "utf-8")
@@ -68,7 +68,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shared(checkouts: tuple[Path, Path], folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
-    """Their stacks."""
+    """Return the synthesis of these environments."""
     return synthesize(checkouts[0], tmp_path_factory.mktemp("shared"), VLILLE_ENVIRONMENTS=str(folder))
 
 

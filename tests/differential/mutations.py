@@ -115,7 +115,7 @@ _DEPTHS = (1, 10, 100, 300, 480, 499, 500, 501, 900, 1_100, 3_000, 30_000)
 
 
 def mutate(body: bytes, rng: random.Random) -> bytes:
-    """The body after some mutations, of which the last may change its encoding."""
+    """Return the body after one or more mutations; the last one may change its encoding."""
     for _ in range(rng.choice((1, 1, 1, 2, 3, 6))):
         body = rng.choice(_MUTATIONS)(body, rng)
     if rng.random() < 0.12:
@@ -176,7 +176,7 @@ def _trailing(body: bytes, rng: random.Random) -> bytes:
 
 
 def _structure(body: bytes, rng: random.Random) -> bytes:
-    """A value of the document taken away, doubled, or put elsewhere."""
+    """Delete, duplicate, wrap or replace one value of the document."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):

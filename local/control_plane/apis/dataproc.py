@@ -16,7 +16,7 @@ ROOT = "/dataproc/v1/"
 REGION = f"{ROOT}projects/{{project}}/regions/{{location}}"
 
 
-def _template(environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
+def _store_template(environment: LocalEnvironment, wanted: Json, _previous: Json | None) -> Json:
     project, _, location, _, name = wanted["name"].split("/")[1:]
     arguments = as_terraform_arguments(wanted) | {"name": name, "project": project, "location": location}
     workflow_template(Resource(f"{TYPE}.{name}", TYPE, name, {}), arguments, environment)
@@ -33,7 +33,7 @@ TEMPLATE = ResourceType(
     "projects/{project}/locations/{location}/workflowTemplates/{id}",
     "dataproc",
     "workflowTemplates",
-    _template,
+    _store_template,
     lambda environment, resource: environment.service(Dataproc).templates.delete(
         resource["name"].replace("/locations/", "/regions/")
     ),

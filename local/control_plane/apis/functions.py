@@ -18,13 +18,13 @@ ROOT = "/cloudfunctions2/v2/"
 TYPE = "google_cloudfunctions2_function"
 
 
-def _function(environment: LocalEnvironment, wanted: Json, before: Json | None) -> Json:
+def _deploy_function(environment: LocalEnvironment, wanted: Json, previous: Json | None) -> Json:
     project, _, location, _, name = wanted["name"].split("/")[1:]
     arguments = as_arguments(wanted) | {"name": name, "project": project, "location": location}
     workloads = environment.service(Workloads)
-    if before is not None:
+    if previous is not None:
         workloads.stop(f"function {name}")
-        workloads.keep_port(f"function {name}", before["url"])
+        workloads.keep_port(f"function {name}", previous["url"])
     made = function(Resource(f"{TYPE}.{name}", TYPE, name, {}), arguments, environment)
     workloads.wait_until_ready()
     uri = made["url"]
@@ -60,7 +60,7 @@ FUNCTION = ResourceType(
     "projects/{project}/locations/{location}/functions/{id}",
     "cloudfunctions2",
     "functions",
-    _function,
+    _deploy_function,
     _delete,
     id_of=id_from_query("functionId"),
     operation="google.cloud.functions.v2.Function",
@@ -73,7 +73,7 @@ def resume(environment: LocalEnvironment) -> None:
         environment.service(Workloads).keep_port(
             f"function {resource['name'].rpartition('/')[2]}", resource["url"]
         )
-        _function(environment, resource, None)
+        _deploy_function(environment, resource, None)
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:

@@ -17,7 +17,7 @@ POOLS = "projects/{project}/locations/{location}/workloadIdentityPools"
 DELETED = "DELETED"
 
 
-def _active(_environment: LocalEnvironment, wanted: Json, _before: Json | None) -> Json:
+def _set_active(_environment: LocalEnvironment, wanted: Json, _previous: Json | None) -> Json:
     return wanted | {"state": "ACTIVE"}
 
 
@@ -26,7 +26,7 @@ POOL = ResourceType(
     POOLS + "/{id}",
     "iam",
     "workloadIdentityPools",
-    _active,
+    _set_active,
     lambda _environment, _held: None,
     id_of=id_from_query("workloadIdentityPoolId"),
     operation="google.iam.v1.WorkloadIdentityPool",

@@ -18,19 +18,19 @@ ROOT = "/run/v2/"
 TYPE = "google_cloud_run_v2_service"
 
 
-def _service(environment: LocalEnvironment, wanted: Json, before: Json | None) -> Json:
+def _deploy_service(environment: LocalEnvironment, wanted: Json, previous: Json | None) -> Json:
     project, _, location, _, name = wanted["name"].split("/")[1:]
     arguments = as_arguments(wanted) | {"name": name, "project": project, "location": location}
     workloads = environment.service(Workloads)
-    if before is not None:
+    if previous is not None:
         workloads.stop(f"service {name}")
-        workloads.keep_port(f"service {name}", before["uri"])
+        workloads.keep_port(f"service {name}", previous["uri"])
     made = service(Resource(f"{TYPE}.{name}", TYPE, name, {}), arguments, environment)
     workloads.wait_until_ready()
     environment.collection("run", "services").put(
         wanted["name"], {"name": wanted["name"], "uri": made["uri"]}
     )
-    generation = int((before or {}).get("generation", 0)) + 1
+    generation = int((previous or {}).get("generation", 0)) + 1
     revision = f"{wanted['name']}/revisions/{name}-{generation:05d}"
     traffic = wanted.get("traffic") or [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]
     return wanted | {
@@ -61,7 +61,7 @@ SERVICE = ResourceType(
     "projects/{project}/locations/{location}/services/{id}",
     "run",
     "services",
-    _service,
+    _deploy_service,
     _delete,
     id_of=id_from_query("serviceId"),
     operation="google.cloud.run.v2.Service",
@@ -74,7 +74,7 @@ def resume(environment: LocalEnvironment) -> None:
         environment.service(Workloads).keep_port(
             f"service {resource['name'].rpartition('/')[2]}", resource["uri"]
         )
-        _service(environment, resource, None)
+        _deploy_service(environment, resource, None)
 
 
 def routes(environment: LocalEnvironment) -> Iterator[Route]:

@@ -14,7 +14,7 @@ import pytest
 
 from local.environment.environment import LocalEnvironment, project_number
 from local.environment.metadata_server import MetadataServer, access_token, identity_token
-from local.processes.variables import child_variables
+from local.processes.variables import make_child_variables
 
 EMAIL = "vlille-collector@demo-project.iam.gserviceaccount.com"
 FLAVOR = {"Metadata-Flavor": "Google"}
@@ -193,7 +193,7 @@ def test_workloads_inherit_no_variable_of_the_user(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
     variables = environment.workload_variables(EMAIL)
-    assert set(variables) - set(child_variables(environment.folder)) == {
+    assert set(variables) - set(make_child_variables(environment.folder)) == {
         "API_ENDPOINT_OVERRIDE",
         "BIGQUERY_EMULATOR_HOST",
         "GCE_METADATA_HOST",

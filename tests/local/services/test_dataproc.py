@@ -50,7 +50,7 @@ def test_substitution_does_not_change_the_template() -> None:
         ({}, "takes the parameters FROM, TO; missing: FROM, TO"),
         ({"FROM": "a"}, "missing: TO"),
         ({"FROM": "a", "TO": "b", "DAY": "c"}, "unknown: DAY"),
-        ({"FROM": 1, "TO": "b"}, "parameter FROM must be a text, found 1"),
+        ({"FROM": 1, "TO": "b"}, "parameter FROM must be a string, found 1"),
     ],
 )
 def test_missing_and_unknown_parameters_are_refused(parameters: dict[str, Any], expected: str) -> None:
