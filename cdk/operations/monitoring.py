@@ -93,8 +93,9 @@ class Monitoring(Construct):
         self._policy(
             "dead_letters",
             "Ticks were not delivered",
-            "These ticks are in the dead-letter topic. Pull them from the subscription `collect-dead`, fix the cause, "
-            "then publish them to the topic `collect`: a tick that was stored is not stored twice.",
+            "These ticks are in the dead-letter topic. Fix the cause, then acknowledge them in the subscription "
+            "`collect-dead`. Do not publish them again: a message collects the minute in which it is published. The "
+            "nightly rebuild loads the rows of the responses that were stored.",
             _undelivered(collection.dead_letters.name),
         )
         self._burn_rates(ServiceLevel(self, settings, written_objects=written_objects))
@@ -113,9 +114,9 @@ class Monitoring(Construct):
             "responses",
             "Responses are unusable, incomplete or outdated",
             "The API responds, but the response cannot be parsed (`unusable_response`), gives no rows (`no_rows`), "
-            "has fewer records than it announces (`incomplete_response`), or no longer fills a column of the view "
-            "availability or keeps a column's type (`schema_drift`); or no station has reported for long "
-            "(`stale_feed`), no station has changed for long (`frozen_feed`), the API redirects to another URL "
+            "has fewer records than it announces (`incomplete_response`), or its fields, their types or its GBFS "
+            "version changed (`schema_drift`); or no station has reported for `stale_minutes` (`stale_feed`), no "
+            "station has changed for `frozen_minutes` (`frozen_feed`), the API redirects to another URL "
             "(`moved_feed`), or it sent Retry-After (`retry_after_received`). The function's log and `make smoke` have "
             "the details. The raw responses are stored: adapt the feed's folder, deploy, and rebuild the days.",
             'resource.type="cloud_run_revision"'
@@ -126,8 +127,8 @@ class Monitoring(Construct):
         self._on_logs(
             "batch_failed",
             "The nightly batch failed",
-            "No table was changed: a run replaces whole days or none. The table `batch_runs` and the job's log have "
-            "the cause; run the template `rebuild-days` again with FROM and TO.",
+            "A day is replaced as a whole or not at all; days before the failure may be replaced already. The table "
+            "`batch_runs` and the job's log have the cause; run the template `rebuild-days` again with FROM and TO.",
             '(resource.type="cloud_dataproc_job" AND severity>=ERROR) OR '
             '(protoPayload.methodName=~"InstantiateWorkflowTemplate" AND severity>=ERROR) OR '
             f'(resource.type="cloud_scheduler_job" AND resource.labels.job_id="{settings.name("batch")}" '
@@ -176,7 +177,8 @@ class Monitoring(Construct):
             "gbfs_dead_letters",
             "Ticks of GBFS systems were not delivered",
             "These ticks are in the dead-letter topic: pull them from the subscription `gbfs-collect-dead` to see "
-            "which. Their minutes were closed after 20 minutes without their packs, so do not publish them again.",
+            "their minutes and shards. After 20 minutes these minutes are loaded without the missing packs, so do not "
+            "publish the messages again.",
             _undelivered(gbfs.dead_letters.name),
         )
         self._on_logs(

@@ -13,9 +13,9 @@ from constructs import Construct
 from cdk.settings import Settings
 
 DAY_SECONDS = 86_400
-# Without it, the storage client reads a bucket's settings with each first call and after each 404, for traces that
-# are not collected. No workload has a role for these calls.
-CLIENT = {"DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA": "true"}
+# Without this variable, the storage client reads a bucket's metadata with its first call and after each 404, for
+# traces that are not collected. No workload has a role for these calls.
+STORAGE_CLIENT_VARIABLES = {"DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA": "true"}
 
 
 class Storage(Construct):
@@ -26,18 +26,32 @@ class Storage(Construct):
         self._settings = settings
         retention = settings.retention
         kept = retention.soft_delete_days
-        self.landing = self._bucket("landing", days=retention.landing_days, soft_delete_days=kept, data=True)
-        self.archive = self._bucket("archive", days=retention.archive_days, soft_delete_days=kept, data=True)
-        # No age: function and cluster read the artifacts of the last deploy, at any age. Its objects are created before
-        # the former ones are destroyed, and Terraform applies that order to the bucket too: a replacement would fail
-        # with 409, as the name is taken, in this deploy and in each later one. So the bucket keeps its location.
-        self.artifacts = self._bucket("artifacts", days=0, soft_delete_days=0, data=False, stays=True)
-        self.staging = self._bucket("staging", days=retention.staging_days, soft_delete_days=0, data=False)
+        self.landing = self._bucket(
+            "landing", days=retention.landing_days, soft_delete_days=kept, has_data=True
+        )
+        self.archive = self._bucket(
+            "archive", days=retention.archive_days, soft_delete_days=kept, has_data=True
+        )
+        # No age: the function and the cluster read the artifacts of the last deploy at any age. `create_before_destroy`
+        # of its objects also applies to this bucket, so replacing it would fail with 409 (the name is taken) in every
+        # deploy. So a change of its location is ignored.
+        self.artifacts = self._bucket(
+            "artifacts", days=0, soft_delete_days=0, has_data=False, ignores_location=True
+        )
+        self.staging = self._bucket(
+            "staging", days=retention.staging_days, soft_delete_days=0, has_data=False
+        )
 
     def _bucket(
-        self, purpose: str, *, days: int, soft_delete_days: int, data: bool, stays: bool = False
+        self,
+        purpose: str,
+        *,
+        days: int,
+        soft_delete_days: int,
+        has_data: bool,
+        ignores_location: bool = False,
     ) -> StorageBucket:
-        protected = self._settings.protected and data
+        protected = self._settings.protected and has_data
         return StorageBucket(
             self,
             purpose,
@@ -50,12 +64,12 @@ class Storage(Construct):
                 retention_duration_seconds=soft_delete_days * DAY_SECONDS
             ),
             lifecycle_rule=[_delete_after(days)] if days else None,
-            lifecycle=_lifecycle(protected=protected, stays=stays),
+            lifecycle=_lifecycle(protected=protected, ignores_location=ignores_location),
         )
 
 
-def _lifecycle(*, protected: bool, stays: bool) -> TerraformResourceLifecycle | None:
-    if stays:
+def _lifecycle(*, protected: bool, ignores_location: bool) -> TerraformResourceLifecycle | None:
+    if ignores_location:
         return TerraformResourceLifecycle(ignore_changes=["location"])
     return TerraformResourceLifecycle(prevent_destroy=True) if protected else None
 

@@ -1,4 +1,4 @@
-"""The BigQuery tables: one per feed with the schema of its sample, those that feeds share, the common view."""
+"""The BigQuery dataset: a table per feed, the tables that feeds share, those of GBFS systems, and their views."""
 
 import json
 from collections.abc import Mapping

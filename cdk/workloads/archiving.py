@@ -13,7 +13,7 @@ from constructs import Construct
 
 from cdk.resources.identities import Identities
 from cdk.resources.replacement import replaced_with
-from cdk.resources.storage import CLIENT, Storage
+from cdk.resources.storage import STORAGE_CLIENT_VARIABLES, Storage
 from cdk.settings import Settings
 from cdk.workloads.build import Build
 from cdk.workloads.containers import LATEST, service_container
@@ -59,7 +59,7 @@ class Archiving(Construct):
             "SWEEP_DEADLINE_S": str(settings.copier.timeout_seconds - RESPONSE_SECONDS),
             "SWEEP_THREADS": str(settings.copier.threads),
             "REDELIVERY_WINDOW_S": str(settings.messages.redelivery_window_seconds),
-            **CLIENT,
+            **STORAGE_CLIENT_VARIABLES,
         }
         self.service = CloudRunV2Service(
             self,

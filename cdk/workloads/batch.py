@@ -1,4 +1,4 @@
-"""The batch: a workflow template whose cluster lives as long as a run, on a network without a way out."""
+"""The batch: a workflow template whose cluster exists for one run, on a network that reaches only Google's APIs."""
 
 from cdktf import ITerraformDependable
 from cdktf_cdktf_provider_google.bigquery_dataset_iam_member import BigqueryDatasetIamMember

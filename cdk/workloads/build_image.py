@@ -1,4 +1,4 @@
-"""Build the copier's image with Google's builder: `build_image.py --project … --image …`.
+"""Build the image of a Cloud Run service: `build_image.py --project … --image …`.
 
 Terraform runs this as a command of the deploy, outside the project's packages, so it imports none of them.
 No Docker daemon is needed: the source archive is in a bucket, and Cloud Run's `builds:submit` builds it.
@@ -101,7 +101,8 @@ def build_image(
     while not operation.get("done"):
         if clock() - started > deadline_s:
             raise BuildError(
-                f"{request.image} is not built after {deadline_s:.0f} s; the build continues: {_get_log_url(operation)}"
+                f"{request.image} is not built after {deadline_s:.0f} s: deploy again when the build has ended; its "
+                f"log: {_get_log_url(operation)}"
             )
         sleep(POLL_SECONDS)
         operation = _parse_response(
@@ -222,7 +223,11 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         credentials = _load_credentials()
     except google.auth.exceptions.DefaultCredentialsError:
-        print(f"there are no credentials: run `{LOGIN}`, or set {TOKEN}", file=sys.stderr)  # noqa: T201
+        print(  # noqa: T201
+            f"cannot build the image, because there are no credentials: run `{LOGIN}`, or set {TOKEN}, then deploy "
+            "again",
+            file=sys.stderr,
+        )
         return 1
     session = google.auth.transport.requests.AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
     for scheme in ("https://", "http://"):

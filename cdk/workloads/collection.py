@@ -33,7 +33,7 @@ from constructs import Construct
 
 from cdk.resources.identities import Identities
 from cdk.resources.replacement import replaced_with
-from cdk.resources.storage import CLIENT, Storage
+from cdk.resources.storage import STORAGE_CLIENT_VARIABLES, Storage
 from cdk.resources.warehouse import Warehouse
 from cdk.settings import Messages, Settings
 from cdk.workloads.build import Build
@@ -99,7 +99,7 @@ class Collection(Construct):
                     "STATION_TABLE": _table_name(settings, station_table),
                     "QUARANTINE_TABLE": _table_name(settings, warehouse.quarantine),
                     "EMPTY_RESPONSES_TABLE": _table_name(settings, warehouse.empty_responses),
-                    **CLIENT,
+                    **STORAGE_CLIENT_VARIABLES,
                 },
                 secret_environment_variables=secret_variables(settings, feed.secrets),
             ),

@@ -1,4 +1,4 @@
-"""The container of a Cloud Run service that listens on PORT, with a readiness probe at /healthz."""
+"""The container of a Cloud Run service that listens on PORT, with a startup probe at /healthz."""
 
 from collections.abc import Mapping
 

@@ -26,7 +26,7 @@ from constructs import Construct
 
 from cdk.resources.identities import Identities
 from cdk.resources.replacement import replaced_with
-from cdk.resources.storage import CLIENT, Storage
+from cdk.resources.storage import STORAGE_CLIENT_VARIABLES, Storage
 from cdk.resources.warehouse import Warehouse
 from cdk.settings import Settings
 from cdk.settings.gbfs import Gbfs
@@ -134,7 +134,7 @@ class GbfsCollection(Construct):
                     "DEADLINE_S": str(gbfs.deadline_seconds),
                     "REQUEST_S": str(gbfs.request_seconds),
                     "CATALOGUE_URL": CATALOGUE_URL,
-                    **CLIENT,
+                    **STORAGE_CLIENT_VARIABLES,
                 },
                 secret_environment_variables=secret_variables(settings, list_secrets(settings.gbfs_systems)),
             ),

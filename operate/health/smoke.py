@@ -165,8 +165,8 @@ def _judge_dead_letters(facts: Facts, settings: Settings, target: Target) -> Che
     return CheckResult(
         "dead letters",
         f"{found} undelivered in the subscription {settings.name(DEAD_LETTERS)}: run "
-        f"{target.format_command('logs', 'collect')} to find the cause, fix it, then publish the messages to the topic "
-        f"{settings.name('collect')} again",
+        f"{target.format_command('logs', 'collect')} to find the cause, fix it, then acknowledge the messages; a "
+        "message that is published again collects the current minute",
         wrong=True,
     )
 

@@ -26,8 +26,10 @@ class MoveResult(StrEnum):
     """The result of one object."""
 
     MOVED = "moved"  # copied to the archive by this sweep
-    SKIPPED = "skipped"  # archived by an earlier sweep; this one deleted the source
-    RETAINED = "retained"  # archived by an earlier sweep; its landed copy stays for late deliveries
+    SKIPPED = "skipped"  # nothing to copy: archived already, moved by another sweep, or a deleted wait marker
+    RETAINED = (
+        "retained"  # archived already, or a wait marker; the source stays while its tick can be redelivered
+    )
 
 
 class RefusedError(Exception):
@@ -41,7 +43,8 @@ class RefusedError(Exception):
 class UnverifiedError(Exception):
     """The copy differs from the source: the source stays, and the next sweep tries again.
 
-    What to do: nothing at first: the next sweep copies it again. If it continues, compare both objects' MD5.
+    What to do: nothing at first: the next sweep copies it again. If it continues, compare size and CRC32C of both
+    objects.
     """
 
 
@@ -54,7 +57,7 @@ def move_landed(
     *,
     keep: bool = False,
 ) -> MoveResult:
-    """Copy a landed object inside Cloud Storage; `archived` has the objects that the archive is known to have.
+    """Copy a landed object inside Cloud Storage, and return the result; `archived` has the archive's known objects.
 
     A precondition ensures that no archived object is replaced. With `keep` the source is not deleted. Raises
     RefusedError if the archive has an object with other content under that name, OutOfTimeError if the deadline is
@@ -144,7 +147,7 @@ def move_legacy(
 
 
 def delete_wait_marker(source: Blob, deadline: Deadline, *, keep: bool) -> MoveResult:
-    """Delete a wait marker whose minute is over. Raises OutOfTimeError as `move_landed`."""
+    """Delete a wait marker unless `keep`; return RETAINED if it was kept, else SKIPPED. Raises OutOfTimeError."""
     _delete_source(source, deadline, keep=keep)
     return MoveResult.RETAINED if keep else MoveResult.SKIPPED
 

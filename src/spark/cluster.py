@@ -1,4 +1,4 @@
-"""Run hours on the Spark cluster. This module does not know what an hour contains."""
+"""Process archive hours on the Spark cluster. This module does not know what an hour contains."""
 
 import logging
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ PARTITIONS_PER_CORE = 4
 
 
 def start_spark(name: str) -> RunHours:
-    """Start Spark, and return a function that runs hours on the cluster of `spark-submit`.
+    """Start Spark; return a function that processes archive hours on the cluster and returns their results.
 
     The context ends with the process; stopping it explicitly would take pyspark a second.
     """

@@ -39,7 +39,7 @@ def prefetch(  # noqa: UP047 - Python 3.11, of the cluster's image, has no type 
     window: PrefetchWindow,
     share: Callable[[Item], float] = lambda _: 0.0,
 ) -> Iterator[Result]:
-    """As `map`, in order, with at most `window.size` calls in flight; with a size of 1, without another thread.
+    """Yield `function(item)` of each item in order, with at most `window.size` calls in flight; 1 uses no thread.
 
     `share` returns the share of the memory limit that an item's result takes: calls in flight take at most 1 together,
     unless it is a single item.

@@ -4,7 +4,7 @@ A mutation replaces a part of a module's source. The code objects of the existin
 mutated source, so that modules that have imported them run the mutated code too.
 
 Two checks of the product have no mutation, since no history that follows the protocol needs them: that rows already
-exist (`has_rows`), and that a table received other minutes during a run. They protect against manual changes.
+exist (`has_rows`), and that the minutes of a table changed during a run. They protect against manual changes.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Join the changes of a day's hours to the changes of the day, one bucket of systems at a time."""
+"""Join the changes of a day's hours to the changes of the day, one hash bucket of systems at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _ROWS_AT_ONCE = 5_000
 
 @dataclass(frozen=True)
 class DayBucket:
-    """The changes of some systems in the hours of a day, in order: the file and the first known ticks of each hour.
+    """The changes of one hash bucket of systems in a day's hours: each hour's file and first known ticks, in order.
 
     A system without a first known tick was not known in that hour; a file is None if no system had a change.
     """
@@ -49,7 +49,7 @@ class DayChanges:
 
 
 def join_hourly_changes(bucket: DayBucket, read: ReadObject, put: StoreFile, folder: str) -> DayChanges:
-    """Join the changes of a bucket, and store them below `folder` of the staging bucket."""
+    """Join a hash bucket's changes of a day, store them below `folder` of the staging bucket, and return their file."""
     midnight = datetime.combine(bucket.day + timedelta(days=1), time(), UTC)
     label = f"{bucket.day}-{bucket.number:04d}"
     with TemporaryDirectory(prefix="vlille-packs-") as scratch:

@@ -50,7 +50,7 @@ class PackHourResult(HourResult):
 
 
 def assign_bucket(system_id: str, buckets: int) -> int:
-    """Return the bucket of a system's changes."""
+    """Return the number of the hash bucket that a system belongs to."""
     return crc32(system_id.encode()) % buckets
 
 
@@ -254,7 +254,7 @@ class _HourWork:
         elif poll["rows_at"] == system.rows_at:
             candidates = []
         else:
-            # Unchanged since another response than the previous one, such as one of an earlier hour.
+            # A 304 for a response other than the previous one, such as one of an earlier hour.
             system.stations = self._stations_at(system_id, poll["rows_at"], shard)
         system.rows_at = poll["rows_at"]
         return candidates
@@ -266,7 +266,7 @@ class _HourWork:
                 rows = StationsReader(system_id).read(each.body).reading.rows
                 return {row["station_id"]: row for row in rows}
         raise LookupError(
-            f"found no station_status of {system_id} in {name}; expected the response that is unchanged since"
+            f"found no station_status of {system_id} in {name}; expected the response to which a later 304 refers"
         )
 
     def _buffer_changes(self, system_id: str, changes: Iterable[Change]) -> None:

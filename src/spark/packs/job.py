@@ -22,7 +22,7 @@ PREFIX = "gbfs/"
 
 
 class PackDayBatches(DayBatches):
-    """As DayBatches, from packs: three tables, and the quarantine's rows of packs."""
+    """Rebuilds days of three tables, and of the quarantine's rows of packs, from packs."""
 
     def tables(self) -> Sequence[str]:
         """Return the names of the tables whose days are replaced, in addition to the quarantine."""
@@ -100,7 +100,7 @@ class ReadPackBatch(ReadBatch):
 
 
 def count_shards(listed: Mapping[date, Iterable[ArchiveHour]]) -> int:
-    """Return the number of buckets for the systems of these packs: the number of shards."""
+    """Return the number of hash buckets for the systems of these packs: the number of shards."""
     shards = {shard for _, shard in _parse_names(listed)}
     return max(1, len(shards))
 

@@ -26,7 +26,7 @@ class ReadPacks:
     buckets: int  # of systems, for joining their changes
 
     def __call__(self, partitions: Iterable[list[ArchiveHour]]) -> "Iterator[PackHourResult]":
-        """Process one Spark partition."""
+        """Yield the result of each hour of a Spark partition."""
         activate_packages()
         from spark.packs.hours import read_pack_hours  # noqa: PLC0415 - after activate_packages()
 
@@ -43,7 +43,7 @@ class JoinChanges:
     folder: str
 
     def __call__(self, partitions: "Iterable[list[DayBucket]]") -> "Iterator[DayChanges]":
-        """Process one Spark partition."""
+        """Yield the joined changes of each hash bucket and day of a Spark partition."""
         activate_packages()
         from spark.packs.changes import join_hourly_changes  # noqa: PLC0415
 

@@ -76,9 +76,9 @@ def rebuild_days(
     """Replace the days that have objects in the archive, and record the run in batch_runs.
 
     Days without an object keep their rows. The days are replaced in batches, in order; days that an unfinished earlier
-    run has replaced, from the same objects and with the same code, are skipped. No error is raised: it is in the run's
-    status and message, or the run is not recorded. `batch_type` is the class that rebuilds batches of days; the default
-    one rebuilds them from a feed's responses.
+    run has replaced, from the same objects and with the same code, are skipped. Errors are not raised: the returned Run
+    has them in `status` and `message`; `is_recorded` is False if its row could not be loaded. `batch_type` is the class
+    that rebuilds batches of days; the default one rebuilds them from a feed's responses.
     """
     started = clock()
     work = (batch_type or DayBatches)(settings, feed, gcs, bq, run_hours, make_run_id(started), started)
@@ -102,7 +102,8 @@ def rebuild_days(
         log(logging.ERROR, f"the run failed: {message}", exc_info=True)
     if status == FAILED and work.done:
         message = (
-            f"{message}; finished before: {format_days(work.done)}; the next run continues after these days"
+            f"{message}. This is about the days that failed: {format_days(work.done)} are already replaced, and the "
+            "next run skips them"
         )
     run = Run(
         run_id=work.run_id,

@@ -28,16 +28,17 @@ Schema = Sequence[Mapping[str, Any]]
 
 
 class WarehouseError(RuntimeError):
-    """BigQuery refused a request, or has other rows than were written; no day was changed.
+    """A run was refused, or BigQuery did not do what was requested; the message has the reason.
 
-    What to do: read BigQuery's reason in the message and run the batch again: no day was changed.
+    What to do: read the reason in the message, then run the batch again: a day is replaced as a whole or not at all.
     """
 
 
 class UnknownJobStateError(RuntimeError):
     """A BigQuery job may have started, and its result is unknown.
 
-    What to do: look at the job of the message in BigQuery, then run the batch again: it replaces whole days.
+    What to do: look up the job that the message names in BigQuery's job history, then run the batch again: it replaces
+    whole days.
     """
 
 
@@ -252,7 +253,7 @@ def _make_minutes_check(replacement: Replacement, days: Sequence[date]) -> str:
     return (
         "SELECT IF((SELECT COUNT(DISTINCT collected_at) "  # noqa: S608
         f"FROM `{table}` WHERE {_make_day_condition(days)}) = {replacement.minutes}, NULL, "
-        f"ERROR('{table} has got other minutes during the run'))"
+        f"ERROR('the minutes of {table} changed during the run'))"
     )
 
 

@@ -161,7 +161,7 @@ LONG_LOG = "\n".join(f"line {number}" for number in range(100))
         ({MANIFEST: [(404, "")], SUBMIT: [(200, {})]}, "without a buildOperation"),
         (
             {MANIFEST: [(404, "")], SUBMIT: [(200, STARTED)], POLL: [(200, operation("WORKING"))]},
-            "is not built after 12 s; the build continues: https://console/7",
+            "is not built after 12 s: deploy again when the build has ended; its log: https://console/7",
         ),
         (
             {**UNTIL_FAILED, LOG: [(200, LONG_LOG)]},

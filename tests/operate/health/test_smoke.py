@@ -173,7 +173,8 @@ AGAIN = "`make logs JOB=batch ENV=dev` says why, `make run JOB=batch ENV=dev` tr
             {"dead_letters": 3},
             {
                 "dead letters": "3 undelivered in the subscription collect-dead: run `make logs JOB=collect ENV=dev` "
-                "to find the cause, fix it, then publish the messages to the topic collect again"
+                "to find the cause, fix it, then acknowledge the messages; a message that is published again collects "
+                "the current minute"
             },
         ),
         (
