@@ -102,7 +102,7 @@ def _confirm(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
     typed = environ.get("NAME", "")
     if typed != options.env:
         raise DeliveryError(
-            f"found {typed[:40]!r} as the environment's name, expected {options.env!r}: nothing was touched"
+            f"NAME is {typed[:40]!r}, expected {options.env!r}: nothing was changed; type the environment's name again"
         )
     print(f"{options.env}: the name is confirmed")
 

@@ -11,6 +11,8 @@ from delivery.plan.acknowledgement import find_acknowledgements
 from delivery.plan.outcome import PLAN, STACKS, Outcome
 from delivery.publishing import SUCCESS, find_first_shown, judge_outcome
 
+NO_PLAN = "only synthesized stacks were compared"
+
 SHORT = 12
 
 
@@ -30,7 +32,7 @@ def approve(
     `named` is a digest that a person typed after reading that plan's review; it replaces the pull request's.
     """
     if not outcome.digest or outcome.refused or outcome.kind != PLAN:
-        raise DeliveryError(f"there is no plan of {environment} to apply: {outcome.refused or 'only stacks'}")
+        raise DeliveryError(f"there is no plan of {environment} to apply: {outcome.refused or NO_PLAN}")
     if outcome.empty:
         return Approval(f"{environment}: no changes, so there is nothing to apply", changes=False)
     by_hand = (
@@ -52,17 +54,13 @@ def approve(
         )
     comment = _find_comment(github, pull.number, environment, author)
     if comment is None or PLAN not in comment.fields:
-        only = (
-            "only two stacks were compared"
-            if comment and STACKS in comment.fields
-            else "no plan was reviewed"
-        )
+        only = NO_PLAN if comment and STACKS in comment.fields else "no plan was reviewed"
         raise DeliveryError(f"in #{pull.number} {only} for {environment}: {by_hand}")
     if comment.fields[PLAN] != outcome.digest:
         raise DeliveryError(
             f"the plan of {environment} has changed since it was reviewed in #{pull.number} (found "
-            f"{outcome.digest[:SHORT]}…, reviewed {comment.fields[PLAN][:SHORT]}…): main, or what is deployed, is not "
-            f"as it was; {by_hand}"
+            f"{outcome.digest[:SHORT]}…, reviewed {comment.fields[PLAN][:SHORT]}…): main or the deployed "
+            f"resources have changed; {by_hand}"
         )
     shown = find_first_shown(comment, outcome, github.now)
     events = list(github.list_items(f"issues/{pull.number}/events")) if outcome.acknowledge else []

@@ -106,7 +106,8 @@ def render_comment(
     marker = render_marker(PURPOSE, environment, **({} if not outcome.digest else fields))
     run = f"[the run]({run_url})" if run_url else "the run"
     review = (
-        outcome.markdown.strip() or f"### `{environment}`: no review\n\n{outcome.refused}; {run} says which."
+        outcome.markdown.strip()
+        or f"### `{environment}`: no review\n\n{outcome.refused}; {run} shows which step."
     )
     ending = "\n\n".join([*_render_gate(outcome, found, pull.labels), _render_footer(pull, outcome, run)])
     for content in (f"{review}\n\n{since_push}", review) if since_push else (review,):
@@ -132,7 +133,7 @@ def _render_gate(outcome: Outcome, found: Mapping[str, str], labels: Iterable[st
             )
         else:
             lines.append(
-                f"⛔ **{what}** is to be acknowledged: read the above, then set the label `{label}`."
+                f"⛔ **{what}** needs an acknowledgement: read the review above, then set the label `{label}`."
             )
     return lines
 
@@ -141,8 +142,8 @@ def _render_footer(pull: Pull, outcome: Outcome, run: str) -> str:
     source = f"{pull.sha[:12]}, planned in {run}"
     if outcome.kind != PLAN:
         source = (
-            f"{pull.sha[:12]}, as the fork's own run synthesized it, compared with main in {run}. Nothing of it is "
-            "deployed before somebody has read a plan"
+            f"{pull.sha[:12]}, synthesized by the fork's own run, compared with main in {run}. It is not "
+            "deployed until somebody has read a plan"
         )
     return f"<sub>{source}. This comment is updated in place.</sub>"
 

@@ -35,8 +35,9 @@ FILE = "access.json"
 
 @dataclass
 class Usage:
-    """The number of requests of an identity for a permission on a resource; of all objects of a bucket, the first
-    one.
+    """How often an identity needed a permission on a resource.
+
+    A bucket and all of its objects share one entry, named after the first one that was used.
     """
 
     identity: str
@@ -83,7 +84,7 @@ class AccessControl:
         )
 
     def check(self, identity: str, needs: Iterable[RequiredPermission]) -> None:
-        """Return where the identity has all these permissions. Raises DeniedError, UndecidableError."""
+        """Count the use of these permissions. Raises DeniedError if the identity lacks one, and UndecidableError."""
         for need in needs:
             try:
                 allowed = self.is_allowed(identity, need)
@@ -128,8 +129,8 @@ class AccessControl:
         return False
 
     def usages(self) -> list[Usage]:
-        """Return the permissions used in this run, sorted, with one entry for all objects of a bucket or rows of a
-        table.
+        """Return the permissions used in this run, sorted, with one entry for a bucket and all of its
+        objects.
         """
         with self._lock:
             return [self._usages[key] for key in sorted(self._usages)]

@@ -66,9 +66,9 @@ def run_cloud(options: Options, terminal: Terminal) -> None:
 
 
 def start_cloud(options: Options, terminal: Terminal) -> None:
-    """Start `run_cloud` in the background and print the environment variables that lead to it, as shell exports.
+    """Start `run_cloud` in the background and print shell exports of the variables that direct clients to it.
 
-    An instance that runs already is used. Raises LocalError, with the end of its output, where it does not start.
+    A running instance is reused. Raises LocalError with the end of its output if it does not start.
     """
     check_environment(options.environment)
     # Outside the folder, which the new process may empty or move aside.

@@ -124,7 +124,8 @@ def simulation_start(fires: list[datetime], day: datetime, ticks: int) -> dateti
     """
     if len(fires) < ticks:
         raise LocalError(
-            f"TICKS={ticks} is too many: the job that collects runs {len(fires):,} times on that day"
+            f"TICKS={ticks} is too many: the job that collects runs {len(fires):,} times on that day; set TICKS to "
+            "that or less"
         )
     if sum(fire > day + HALF_DAY for fire in fires) >= ticks:
         return day + HALF_DAY

@@ -39,7 +39,7 @@ class Report:
     started: str
     folder: str
     ticks: int = 0
-    ticks_left_out: int = 0  # times at which the job that collects was due but skipped
+    ticks_skipped: int = 0  # times at which the job that collects was due but skipped
     messages_published: int = 0
     messages_delivered: int = 0
     delivery_attempts_failed: int = 0
@@ -166,7 +166,7 @@ def counters(run: LocalRun) -> dict[str, int]:
     names, totals = run.names, run.pubsub.totals
     return {
         "ticks": run.scheduler.fired[names.collect_job],
-        "ticks_left_out": run.scheduler.skipped[names.collect_job],
+        "ticks_skipped": run.scheduler.skipped[names.collect_job],
         "sweeps": run.scheduler.fired[names.copy_job],
         "messages_published": totals.by_topic.get(names.topic, 0),
         "messages_delivered": totals.delivered,
@@ -246,7 +246,7 @@ def render_report(report: Report) -> RenderableType:
     """Return the tables that are printed at the end."""
     sections: list[RenderableType] = []
     if report.denied:
-        sections += [Text("Denied, as in Google Cloud:", style="bold")]
+        sections += [Text("Requests that IAM denied, as in Google Cloud:", style="bold")]
         sections += [Text(f"  · {sentence}") for sentence in report.denied]
         sections.append(Text())
     if count := len(report.differences):
@@ -276,7 +276,7 @@ def _stage_table(report: Report) -> Table:
     table.add_column("seconds", justify="right")
     failed = report.delivery_attempts_failed
     retried = f", {failed} attempts failed and were retried" if failed else ""
-    left_out = f", {report.ticks_left_out:,} skipped" if report.ticks_left_out else ""
+    left_out = f", {report.ticks_skipped:,} skipped" if report.ticks_skipped else ""
     expired = f", {report.messages_expired:,} expired" if report.messages_expired else ""
     rows = [
         ("Scheduler", f"{report.ticks:,} ticks{left_out}", ()),

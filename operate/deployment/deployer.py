@@ -258,7 +258,7 @@ def check_unprotected(settings: Settings) -> None:
     if settings.protected:
         env = settings.environment
         raise OperateError(
-            f"{env} is protected and nothing was touched; to destroy it with all its data, set `protected = false` in "
+            f"{env} is protected, and nothing was changed; to destroy it with all its data, set `protected = false` in "
             f"environments/{env}.toml, take the protection off with `make deploy ENV={env}`, then run "
             f"`make destroy ENV={env}` again"
         )

@@ -56,7 +56,7 @@ class Locking:
                     f"the state of {stack} is locked by {lock}{why}: waiting until that command ends, for up to "
                     f"{self.lock_seconds / 60:.0f} minutes"
                 )
-            with raise_stopped_on_interrupt("stopped while waiting for the lock: nothing was touched"):
+            with raise_stopped_on_interrupt("stopped while waiting for the lock: nothing was changed"):
                 self.sleep(POLL_SECONDS)
             waited += POLL_SECONDS
 

@@ -13,7 +13,7 @@ from urllib3 import Retry
 from urllib3.exceptions import InvalidHeader
 
 from collector.deadline import Deadline, WatchedAdapter
-from feed import DecompressionError, TooLargeError, decompress_body, is_private_address
+from feed import DecompressionError, TooLargeError, decompress_body, is_secure_url
 
 USER_AGENT = "vlille-collector/0.1 (bike-share availability archive)"
 CONNECT_SECONDS = 5.0
@@ -157,7 +157,7 @@ def _prepare_redirect(
 
 
 def _check_address(url: str, address: str, *, is_redirected: bool) -> None:
-    if not is_private_address(address):
+    if not is_secure_url(address):
         found = (
             f"redirected to {address}, which is not encrypted"
             if is_redirected

@@ -46,11 +46,15 @@ def fetch_pages(feed: Feed, fetch_url: FetchUrl, url: str, *, timeout_s: float, 
     address: str | None = paging.first_url(url)
     while address is not None and len(pages) < paging.max_requests:
         if urlsplit(address)[:2] != urlsplit(url)[:2]:
-            raise ApiError(f"page {len(pages) + 1} is on another host; expected {urlsplit(url).hostname}")
+            found, expected = urlsplit(address).hostname, urlsplit(url).hostname
+            raise ApiError(
+                f"page {len(pages) + 1}: found a URL on another host, {found}; expected {expected}"
+            )
         left_s = deadline - time.monotonic()
         if left_s <= 0 or bytes_left <= 0:
             raise ApiError(
-                f"only {len(pages)} pages were read within {timeout_s:g} s and {max_bytes} bytes; there are more"
+                f"only {len(pages)} pages were read within {timeout_s:g} s and {max_bytes} bytes, and there are more: "
+                "raise collector.api_timeout_seconds or collector.api_max_mebibytes"
             )
         try:
             response = fetch_url(address, left_s, bytes_left)

@@ -22,7 +22,7 @@ _MINUTE = timedelta(minutes=1)
 
 
 class WaitError(ApiError):
-    """The API has asked to wait (Retry-After); Pub/Sub redelivers the tick later."""
+    """The API sent Retry-After, and the wait is not over; Pub/Sub redelivers the tick later."""
 
 
 def check_wait_marker(client: StorageClient, bucket: str, feed_name: str, now: datetime) -> None:
@@ -32,7 +32,7 @@ def check_wait_marker(client: StorageClient, bucket: str, feed_name: str, now: d
         client.bucket(bucket).blob(name).reload(timeout=CALL_SECONDS)
     except NotFound:
         return
-    message = f"no request for {feed_name} at {now:%H:%M} UTC: the API has asked to wait ({name})"
+    message = f"no request for {feed_name} at {now:%H:%M} UTC: the API sent Retry-After (wait marker {name})"
     log(logging.WARNING, message, event="postponed", feed=feed_name, object=name)
     raise WaitError(message)
 

@@ -26,7 +26,7 @@ class State:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """The metadata of the raw object."""
+        """The entries that are added to the raw object's metadata."""
         return {_DIGEST: self.digest, _SINCE: self.since.isoformat()}
 
 
@@ -55,7 +55,7 @@ class LastState:
 
 
 def read_unchanged_since(metadata: Mapping[str, str]) -> datetime | None:
-    """Return the time in the metadata of a raw object; None if it has none."""
+    """Return since when no station has changed, from a raw object's metadata; None if it is missing or invalid."""
     with suppress(KeyError, ValueError):
         return datetime.fromisoformat(metadata[_SINCE])
     return None

@@ -17,7 +17,7 @@ TIMEOUT_S = 25.0  # of a query, shorter than Cloud Run's timeout
 
 @dataclass(frozen=True)
 class Share:
-    """A part of the daily bytes for queries that any visitor can cause in any number; `name` is for messages."""
+    """The fraction of the daily bytes that one kind of query may use; `name` is for messages."""
 
     name: str
     part: float

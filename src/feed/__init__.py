@@ -49,7 +49,7 @@ from feed.quality.gbfs_version import VERSION_CHANGED, format_gbfs_version
 from feed.request.body_redaction import redact_body
 from feed.request.parameters import add_query, resolve_parameters, secret_variable_name
 from feed.request.redaction import redact_secrets
-from feed.source.api_options import is_private_address
+from feed.source.api_options import is_secure_url
 from feed.source.folder import load_feed, load_feeds
 from feed.tables.availability import availability_sql, minutes_present_sql
 from feed.tables.data_dictionary import render_data_dictionary
@@ -114,7 +114,7 @@ __all__ = [
     "format_newest_report_sql",
     "has_all_records",
     "infer_response_shape",
-    "is_private_address",
+    "is_secure_url",
     "join_records",
     "landing_name",
     "load_feed",

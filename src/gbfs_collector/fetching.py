@@ -18,7 +18,7 @@ import requests
 
 from collector.api import make_session
 from collector.deadline import Deadline
-from feed import is_private_address, redact_secrets
+from feed import is_secure_url, redact_secrets
 from gbfs.collection.packs import FetchResult
 from gbfs.collection.shards import parse_host
 from gbfs.errors import GbfsError
@@ -195,8 +195,8 @@ def _fetch_with_redirects(
     """Return the response after redirects. Raises _FetchError and errors of requests."""
     url = request.url
     for _ in range(MAX_REDIRECTS + 1):
-        if not is_private_address(url):
-            raise _FetchError(f"redirected to {url} (expected https)")
+        if not is_secure_url(url):
+            raise _FetchError(f"{url} is not encrypted (expected https)")
         secrets = request.secrets if parse_host(url) == parse_host(request.url) else ()
         headers = dict((*request.headers, *secrets))
         prepared = session.prepare_request(requests.Request("GET", url, headers=headers))

@@ -99,7 +99,8 @@ def close_minutes(shard: Shard, services: Services, tick: datetime, closed: set[
         except LoadError as error:
             log(
                 logging.ERROR,
-                f"minute {minute:%Y-%m-%d %H:%M} cannot be closed: {error}",
+                f"the rows of {minute:%Y-%m-%d %H:%M} were not loaded; a later tick or the nightly batch loads them: "
+                f"{error}",
                 event="load_job_failed",
             )
 

@@ -212,13 +212,13 @@ def test_each_page_is_read_as_a_response_is(paged: MakePaged, first: str, second
 
 def test_pages_on_another_host_are_refused(paged: MakePaged) -> None:
     feed, api = paged('next = "next"'), FakeApi(page(0, 2, next="https://evil.example/"))
-    with pytest.raises(ApiError, match=r"page 2 is on another host; expected data\.example"):
+    with pytest.raises(ApiError, match=r"page 2: found a URL on another host, \S+; expected data\.example"):
         fetch_pages(feed, api, URL, timeout_s=30, max_bytes=10_000)
 
 
 def test_all_pages_share_the_byte_limit(paged: MakePaged) -> None:
     feed, api = paged(OFFSET), FakeApi(page(0, 2), page(2, 2))
-    with pytest.raises(ApiError, match="only 1 pages were read within 30 s and 20 bytes; there are more"):
+    with pytest.raises(ApiError, match="only 1 pages were read within 30 s and 20 bytes, and there are more"):
         fetch_pages(feed, api, URL, timeout_s=30, max_bytes=20)
 
 

@@ -37,7 +37,7 @@ def test_no_delivery_sends_a_request_before_the_retry_after(
         collect(environment, TICK, NOW)
     minute = timedelta(minutes=1)
     for tick, at in ((TICK, 10), (TICK, 40), (TICK + minute, 61), (TICK + 2 * minute, 121), (TICK, 122)):
-        with pytest.raises(WaitError, match="the API has asked to wait"):
+        with pytest.raises(WaitError, match="the API sent Retry-After"):
             collect(environment, tick, TICK + timedelta(seconds=at), is_first=tick == TICK + minute)
     assert len(api.requests) == 1
     collect(environment, TICK + 3 * minute, TICK + timedelta(seconds=181))

@@ -77,14 +77,14 @@ def test_an_empty_plan_needs_no_review(step: Step) -> None:
         (
             render_marker("review", "dev", stacks=DIGEST, **SHOWN),
             None,
-            "in #7 only two stacks were compared for dev",
+            "in #7 only synthesized stacks were compared for dev",
         ),
         (render_marker("review", "dev", plan=DIGEST, **SHOWN), ADA, "in #7 no plan was reviewed for dev"),
         (
             render_marker("review", "dev", plan="ab" * 32, **SHOWN),
             None,
             f"the plan of dev has changed since it was reviewed in #7 (found {DIGEST[:12]}…, reviewed abababababab…): "
-            "main, or what is deployed, is not as it was",
+            "main or the deployed resources have changed",
         ),
     ],
     ids=["none", "another environment", "failed", "stacks", "somebody's", "changed"],
@@ -99,7 +99,7 @@ def test_any_other_plan_is_refused_with_what_to_do(
     if comment:
         step.repository.comment(comment, user=user or BOT)
     assert step() == 1
-    assert capsys.readouterr().err == f"{sentence}: {BY_HAND}\n".replace("as it was: ", "as it was; ")
+    assert capsys.readouterr().err == f"{sentence}: {BY_HAND}\n".replace("have changed: ", "have changed; ")
     assert step.outputs == ""
     assert DIGEST in step.summary
     assert "a headline" in step.summary

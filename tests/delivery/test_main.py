@@ -11,7 +11,7 @@ pytestmark = pytest.mark.unit
 def test_only_the_exact_name_confirms(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["confirm", "--env", "dev"], {"NAME": typed}) == 1
     assert capsys.readouterr().err == (
-        f"found {typed!r} as the environment's name, expected 'dev': nothing was touched\n"
+        f"NAME is {typed!r}, expected 'dev': nothing was changed; type the environment's name again\n"
     )
 
 

@@ -95,7 +95,7 @@ def test_severe_findings_wait_for_their_label(step: Step) -> None:
         "failure",
         "data loss and access widened: set the label acknowledged-data-loss and acknowledged-access-widened",
     )
-    assert "⛔ **data loss** is to be acknowledged: read the above, then set the label" in step.body
+    assert "⛔ **data loss** needs an acknowledgement: read the review above, then set the label" in step.body
     step.repository.label(LOSS, 5)
     step.repository.now += timedelta(minutes=6)
     step(acknowledge=kinds)
@@ -174,7 +174,7 @@ def test_a_comment_is_never_longer_than_github_takes(step: Step, text: str) -> N
     variables = event(step.variables, step.folder, "pull_request", make_pull_request_event())
     assert main(["publish", "--env", "dev", "--plans", str(plans)], variables) == 0
     assert measure_length(step.body) <= 65_536
-    assert "is to be acknowledged" in step.body
+    assert "needs an acknowledgement" in step.body
     assert "is longer than a comment may be; [the run](" in step.body
 
 
@@ -196,7 +196,7 @@ def test_a_forks_stacks_are_reviewed_and_gated(step: Step) -> None:
     stacks = {"plan": None, "acknowledge": ["access widened"], "compared": True}
     assert step(make_fork_event(), "workflow_run", **stacks) == 0
     assert step.body.startswith("<!-- vlille-review:dev stacks=")
-    assert "as the fork's own run synthesized it, compared with main" in step.body
+    assert "synthesized by the fork's own run, compared with main" in step.body
     assert step.status == ("failure", "access widened: set the label acknowledged-access-widened")
     assert step.repository.statuses[-1]["sha"] == SHA
     step.repository.label(ACCESS, 5)

@@ -170,7 +170,7 @@ def test_a_secret_is_sent_to_its_host_only() -> None:
     [
         (
             "http://example.org/x?key=abc",
-            "redirected to http://example.org/x?… (expected https)",
+            "http://example.org/x?… is not encrypted (expected https)",
         ),
         ("/again", "more than 3 redirects"),
         ("https://[oops", "ValueError: "),
@@ -214,7 +214,7 @@ def test_the_error_of_an_invalid_header_omits_the_secret(value: str) -> None:
 def test_the_error_of_a_redirect_omits_a_repeated_secret() -> None:
     with serve_counting("http://example.org/k3y%2Fa%2bb/x") as (url, _):
         [found] = fetch_all([make_keyed_request(url)], lambda: NOON, QUICK)
-    assert found.error == "redirected to http://example.org/[secret]/x (expected https)"
+    assert found.error == "http://example.org/[secret]/x is not encrypted (expected https)"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 from telemetry import log
 
 RETRY_AFTER = timedelta(seconds=15)  # after a failed query: until then the last known document is served
-ENTRY_BYTES = 2048  # beside the document: visitors can request each day of each system while queries fail
+ENTRY_BYTES = (
+    2048  # estimated overhead of an entry; counts, because entries of failed queries have no document
+)
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ class Documents:
         )
 
     def _since(self, back: timedelta) -> dict[str, Parameter]:
-        """Return the parameters for the rows of a time before now, or before a system ended."""
+        """Return the query parameters for the rows of the last `back`, counted from now or from the system's end."""
         last = self.source.limit_time(self.now())
         since: dict[str, Parameter] = {"since": last - back}
         if self.source.is_system:

@@ -27,7 +27,10 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Source:
-    """A feed: its name or, of a GBFS system, its ID. `ended_at` is when a system was no longer collected."""
+    """What a page shows: the environment's feed (`feed` is its name), or a GBFS system (`feed` is its system_id).
+
+    `ended_at` is when the collection of a system ended.
+    """
 
     feed: str
     title: str
@@ -42,7 +45,7 @@ class Source:
         return f"system {self.feed!r} " if self.is_system else ""
 
     def limit_time(self, now: datetime) -> datetime:
-        """Return the time up to which it has rows: now, or when it ended."""
+        """Return the end of the period in which this source has rows: now, or when it ended."""
         return now if self.ended_at is None else min(now, self.ended_at)
 
     def select_feed(self, first: date, last: date) -> dict[str, str | date]:

@@ -21,8 +21,8 @@ from feed.values.description import describe_value
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def is_private_address(url: str) -> bool:
-    """Return whether requests to `url` are private: https, or http to the local host."""
+def is_secure_url(url: str) -> bool:
+    """Return whether a URL is https, or http on the local host."""
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -34,7 +34,7 @@ def is_private_address(url: str) -> bool:
 def read_url(source: Table) -> str:
     url = source.text("url")
     _refuse_secrets_in_url(source, url)
-    if not is_private_address(url) or any(c.isspace() for c in url):
+    if not is_secure_url(url) or any(c.isspace() for c in url):
         source.refuse("url", repr(url), f"an https URL (http only to {', '.join(LOOPBACK)})")
     return url
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
-from feed import is_private_address
+from feed import is_secure_url
 from gbfs.errors import GbfsError
 from gbfs.files.versions import VERSIONS, recognize_version
 
@@ -136,7 +136,7 @@ def _parse_discovery_url(url: str) -> str:
         is_url = False
     if not is_url:
         raise GbfsError("no_url", f"found auto-discovery URL {url!r}; expected an https URL")
-    if not is_private_address(url):
+    if not is_secure_url(url):
         raise GbfsError(
             "not_encrypted",
             f"found {url}; expected https, since plain http responses can be modified in transit",

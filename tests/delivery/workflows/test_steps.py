@@ -212,7 +212,7 @@ def test_a_destroy_requires_the_name(sandbox: Sandbox) -> None:
     for typed in ("", "$(touch $SITE/made)"):
         done = sandbox.step("make confirm", NAME=typed)
         assert done.returncode != 0
-        assert "expected 'dev': nothing was touched" in done.stderr
+        assert "expected 'dev': nothing was changed" in done.stderr
     assert not list(sandbox.folder.rglob("made"))
     done = sandbox.step("make destroy YES=1")
     assert done.returncode == 0, done.stderr

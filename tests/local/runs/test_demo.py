@@ -278,7 +278,7 @@ def test_a_recording_with_gaps_is_replayed_at_its_own_minutes(
     unusual_demo: FinishedRun, recording: Path
 ) -> None:
     assert unusual_demo.code == 0, unusual_demo.output
-    assert (unusual_demo.report["ticks"], unusual_demo.report["ticks_left_out"]) == (3, 3)
+    assert (unusual_demo.report["ticks"], unusual_demo.report["ticks_skipped"]) == (3, 3)
     source = f"replay of {recording}, 4 responses, each at its own minute (Europe/Paris)"
     assert unusual_demo.report["source"] == source
     replayed = {}
@@ -478,7 +478,8 @@ def test_a_demo_keeps_the_data_of_make_up(kept_up: tuple[Up, FinishedRun, Finish
 @pytest.mark.local
 def test_too_many_ticks_for_a_recording_start_nothing(recording: Path, tmp_path: Path) -> None:
     done = run(tmp_path, "demo", "--ticks", "5", "--feed", "vlille_ods", "--replay", str(recording))
-    assert done.output == "\nTICKS=5 is too many: the job that collects runs 4 times on that day\n"
+    error = "TICKS=5 is too many: the job that collects runs 4 times on that day; set TICKS to that or less"
+    assert done.output == f"\n{error}\n"
     assert (done.code, list(tmp_path.iterdir())) == (1, [])
 
 

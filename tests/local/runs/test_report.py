@@ -100,7 +100,7 @@ def test_a_report_is_written_whole(tmp_path: Path) -> None:
         ({}, ["Differences from Google Cloud: 1, listed in .local/dev/differences.txt"]),
         ({"first_row_seconds": None}, ["no row loaded"]),
         ({"delivery_attempts_failed": 2}, ["2 attempts failed and were retried"]),
-        ({"ticks_left_out": 3, "messages_expired": 2}, ["5 ticks, 3 skipped", "0 dead-lettered, 2 expired"]),
+        ({"ticks_skipped": 3, "messages_expired": 2}, ["5 ticks, 3 skipped", "0 dead-lettered, 2 expired"]),
         ({"rows_rebuilt": None, "mismatches": None}, ["│ not run "]),
         ({"rows_rebuilt": None, "batch_runs": ["", ""]}, ["runs: 2, all succeeded"]),
         (

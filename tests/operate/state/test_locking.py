@@ -101,7 +101,7 @@ def test_ctrl_c_ends_the_wait_with_a_message(locking: Locking, put_state: Put) -
     def sleep(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(StoppedError, match=r"^stopped while waiting for the lock: nothing was touched$"):
+    with pytest.raises(StoppedError, match=r"^stopped while waiting for the lock: nothing was changed$"):
         replace(locking, sleep=sleep).wait_until_free("vlille-dev")
 
 

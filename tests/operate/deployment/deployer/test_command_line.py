@@ -86,7 +86,7 @@ def test_a_protected_environment_is_refused_before_anything_is_touched(
         == 1
     )
     assert capsys.readouterr().err == (
-        "prod is protected and nothing was touched; to destroy it with all its data, set `protected = false` in "
+        "prod is protected, and nothing was changed; to destroy it with all its data, set `protected = false` in "
         "environments/prod.toml, take the protection off with `make deploy ENV=prod`, then run `make destroy ENV=prod` "
         "again\n"
     )
