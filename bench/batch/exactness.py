@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -78,7 +79,7 @@ def measure_kills(plan: Plan, whole_s: float) -> Figure:
             if (statistics["objects_listed"], accounted) != (objects, objects):
                 raise BenchError(f"the run after it does not reconcile: {statistics}")
             missing.append(DAYS - len(found))
-            rebuilt.append(DAYS - int((statistics["message"] or "0").split()[0]))
+            rebuilt.append(DAYS - count_skipped_days(statistics["message"]))
     return Figure(
         f"batch, kill -9 at {KILLS} random times",
         "the same table each time",
@@ -88,6 +89,16 @@ def measure_kills(plan: Plan, whole_s: float) -> Figure:
         "one day at a time, on empty tables; after each kill every day was complete or missing. A day that was "
         "replaced just before the kill, and not yet recorded, is rebuilt again.",
     )
+
+
+def count_skipped_days(message: str | None) -> int:
+    """Return how many days a run skipped, by the message of its run statistics. Raises BenchError for any other one."""
+    if message is None:
+        return 0
+    skipped = re.fullmatch(r".* skipped: (\d+)", message)
+    if skipped is None:
+        raise BenchError(f"expected the number of skipped days in the message of the run, not {message!r}")
+    return int(skipped[1])
 
 
 def _format_numbers(numbers: list[int]) -> str:

@@ -100,7 +100,7 @@ def _compare_columns(old: Sequence[Column], new: Sequence[Column], above: str) -
         sentence = f"column {span(path)} ({_describe_column(after[name])}) is added, and {begins}"
         yield ColumnChange(path, sentence, replaces=mode == "REQUIRED")
     for name, column in after.items():
-        if name in before:
+        if name in before and column != before[name]:
             yield from _compare_column(before[name], column, f"{above}{name}")
     if [each for each in before if each in after] != [each for each in after if each in before]:
         where = f"of {span(above.rstrip('.'))} " if above else ""

@@ -39,17 +39,19 @@ class Context:
 
     def __post_init__(self) -> None:
         """Exempt the addresses and names of resources from masking, except those that look like secrets."""
-        for change in self.plan.changes:
-            # A single word can also be the value of a secret; an address cannot.
-            self.plan.secrets.exempt(
-                each
-                for each in (
-                    change.configured_address,
-                    strip_indexes(change.previous_address),
-                    self.names.of(change.address),
-                )
-                if ("." in each or "/" in each) and "[" not in each and not any(find_secrets_by_form(each))
+        names = {
+            each
+            for change in self.plan.changes
+            for each in (
+                change.configured_address,
+                strip_indexes(change.previous_address),
+                self.names.of(change.address),
             )
+            # A single word can also be the value of a secret; an address cannot.
+            if ("." in each or "/" in each) and "[" not in each
+        }
+        found = set(find_secrets_by_form(list(names)))
+        self.plan.secrets.exempt(each for each in names if not any(secret in each for secret in found))
 
     @functools.cached_property
     def by_type(self) -> dict[str, tuple[Change, ...]]:

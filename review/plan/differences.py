@@ -1,6 +1,7 @@
 """List the arguments that differ between both sides of a change, of any resource type."""
 
 import difflib
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -77,6 +78,7 @@ class Difference:
     after: Any
 
 
+@functools.lru_cache(maxsize=10_000)  # several rules read the differences of each change
 def list_differences(change: Change) -> tuple[Difference, ...]:
     """Return the arguments that differ, except those that the provider computes."""
     before, after = change.old, change.new

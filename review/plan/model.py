@@ -15,7 +15,7 @@ from review.secrets.masking import Secrets
 OLD_FORMATS = ("0.1", "0.2")  # of Terraform 0.12 to 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared by identity, so that its differences can be cached
 class Change:
     """What happens to one resource; `before` and `after` are None where it does not exist."""
 

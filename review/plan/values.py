@@ -9,6 +9,8 @@ from typing import Any
 from review.findings.text import HIDDEN, UNKNOWN
 
 Values = Mapping[str, Any]
+CONTAINERS = (dict, list)
+SCALARS = (str, int, float)
 
 
 def unwrap_block(value: Any) -> Any:
@@ -20,7 +22,8 @@ def get_value(values: Any, path: str) -> Any:
     """Return the value at a dotted path, through single blocks; None if there is none."""
     found = values
     for step in path.split("."):
-        found = unwrap_block(found)
+        if isinstance(found, list):
+            found = unwrap_block(found)
         if not isinstance(found, Mapping):
             return None
         found = found.get(step)
@@ -30,7 +33,7 @@ def get_value(values: Any, path: str) -> Any:
 def get_text(values: Any, path: str, default: str = "") -> str:
     """Return a text, a number as one; `default` for anything else."""
     found = get_value(values, path)
-    if isinstance(found, bool) or not isinstance(found, str | int | float):
+    if isinstance(found, bool) or not isinstance(found, SCALARS):
         return default
     return str(found)
 
@@ -38,7 +41,7 @@ def get_text(values: Any, path: str, default: str = "") -> str:
 def get_number(values: Any, path: str) -> float | None:
     """Return a number, also one that is written as text; None for anything else."""
     found = get_value(values, path)
-    if isinstance(found, bool) or not isinstance(found, str | int | float):
+    if isinstance(found, bool) or not isinstance(found, SCALARS):
         return None
     try:
         result = float(found)
@@ -99,14 +102,13 @@ def format_duration(length: float | None) -> str:
 
 def is_nested_deeper(value: Any, levels: int) -> bool:
     """Return whether a value is nested deeper than `levels`, without recursion."""
-    level = [value]
+    level = [value] if isinstance(value, CONTAINERS) else []
     for _ in range(levels):
         level = [
             inside
             for each in level
-            if isinstance(each, dict | list)
             for inside in (each.values() if isinstance(each, dict) else each)
-            if isinstance(inside, dict | list)
+            if isinstance(inside, CONTAINERS)
         ]
         if not level:
             return False

@@ -7,6 +7,7 @@ longer texts, and as URLs, base64, hexadecimal digits, HTML or JSON would write 
 Different secrets get different numbers, so that a change of one is still seen as a change; no text shows the number.
 """
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from review.secrets.names import IDENTITIES, INDEX, WORDS, mark_names
 from review.secrets.spellings import list_spellings
 
 SHORTEST = 4  # characters of a secret that is searched for within other texts
+MOST_MASKED = 10_000  # texts whose masked form is kept: most occur in many places of a review
 MOST_FEW = 40  # spellings up to which searching for each is faster than comparing at each position of a text
 NAMES = re.compile(
     r"(?:^|[_\-.])(?:pg_?pass|password|passwd|passphrase|pwd|secret|secret_?key|secret_?data|token|pat|credentials?|"
@@ -38,6 +40,7 @@ class Secrets:
         self._names: set[str] = set()
         self._short: dict[str, int] = {}
         self._short_pattern: re.Pattern[str] | None = None
+        self._masked = functools.lru_cache(MOST_MASKED)(self._mask_spellings)
 
     def __len__(self) -> int:
         return len(self._added)
@@ -55,6 +58,7 @@ class Secrets:
             if not text or UNKNOWN in text or text in self._spellings:
                 continue
             self._added.add(text)
+            self._masked.cache_clear()
             number = self._numbers.setdefault(text, len(self._numbers) + 1)
             if len(text) < SHORTEST:
                 if isinstance(leaf, str) and len(text) > 1:
@@ -88,7 +92,7 @@ class Secrets:
             return "".join(each if index % 2 else self._masked(each) for index, each in enumerate(parts))
         return self._masked(text.replace(NAME, ""))
 
-    def _masked(self, text: str) -> str:
+    def _mask_spellings(self, text: str) -> str:
         found = [*self._found(text), *self._cut_off(text)]
         if found:
             text = _replace_matches(text, found)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from google.cloud import bigquery
 
+from bench.batch.exactness import count_skipped_days
 from spark.rebuild.day_batches import FAILED, SUCCEEDED
 from spark.rebuild.job import Run
 from spark.rebuild.planning import ArchiveHour
@@ -142,6 +143,7 @@ def test_a_day_is_made_again_where_it_would_be_another(resumed: Resumed) -> None
     ended = resumed.run(code="another")
     assert ended is not None
     assert ended.message == "days rebuilt by an earlier, interrupted run and skipped: 4"
+    assert count_skipped_days(ended.message) == 4  # the benchmark reads it
 
 
 def test_a_failure_leaves_the_finished_days(batch: Batch) -> None:
