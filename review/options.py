@@ -17,8 +17,8 @@ PLAN.json is the output of `terraform show -json PLANFILE` (`-` reads standard i
 synthesized stacks are compared instead, without credentials.
 
 Exit status: 0 if the review was written; with --gate, 2 if something must be acknowledged; 1 if no review could be
-made, or the plan must not be applied (it failed or is incomplete). The review is written to standard output in each
-case.
+made, a rule blocks the plan, or it must not be applied (it failed or is incomplete). The review is written to standard
+output in each case, except for invalid options.
 """
 
 
@@ -71,8 +71,8 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--unexamined",
         choices=[each.value for each in Level],
         default=Level.ACKNOWLEDGE.value,
-        help="severity of unknown types: note; acknowledge (default) if one is deleted, replaced or may widen\n"
-        "access; strict if anything was not examined",
+        help="what is not examined: note lists it; acknowledge (default) needs an acknowledgement if an unknown\n"
+        "type is deleted, replaced or may widen access; strict needs one for anything",
     )
     add("--name", default="", help="name of what is reviewed, such as an environment, for the headline")
     add(

@@ -79,7 +79,7 @@ def _creation_finding(
     where = f"{scope.kind} {span(scope.resource)}"
     what = f"{span(scope.role)} on {where}" if scope.role else f"any role on {where}"
     shown = ", ".join(losing[:MOST]) + (f" and {len(losing) - MOST} more" if len(losing) > MOST else "")
-    named = f", in this plan {shown}" if losing else ""
+    named = f"; of those in this plan: {shown}" if losing else ""
     sentence = (
         f"this {form} is authoritative: every other member with {what} loses it{named}; the plan cannot list "
         "members that were granted it elsewhere, so reverting does not restore them"

@@ -220,7 +220,9 @@ def _list_access_paths(difference: Difference) -> Iterator[str]:
 def _grant_findings(change: Change, context: Context, words: str) -> Iterator[Finding]:
     sentence = _fill_sentence(words, change, context)
     if change.after is None and not _find_sentence("restricts", change.type):
-        yield access_finding(change, context, Severity.CHANGE, f"is deleted, so this access ends: {sentence}")
+        yield access_finding(
+            change, context, Severity.CHANGE, f"is deleted, which ends this access: until now, {sentence}"
+        )
     elif change.after is None:
         return
     elif change.before is None:
@@ -235,10 +237,14 @@ def _restriction_findings(change: Change, context: Context, words: str) -> Itera
         yield firewall_policies.policy_deletion_finding(change, context)
     elif change.after is None:
         yield access_finding(
-            change, context, Severity.WIDENED, f"is deleted, so this restriction ends: {sentence}", size=46
+            change,
+            context,
+            Severity.WIDENED,
+            f"is deleted, which ends this restriction: until now, {sentence}",
+            size=46,
         )
     elif change.before is None:
-        yield access_finding(change, context, Severity.CHANGE, f"{sentence} from now on")
+        yield access_finding(change, context, Severity.CHANGE, f"from now on, {sentence}")
     elif found := _describe_differences(change):
         changed = f"{sentence}; it changes and may allow more: {found}"
         yield access_finding(change, context, Severity.WIDENED, changed, size=44)
@@ -260,13 +266,16 @@ def _describe_differences(change: Change) -> str:
 
 
 def _fill_sentence(words: str, change: Change, context: Context) -> str:
-    """Return a sentence of the table with the values of the resource; a placeholder without a value is removed."""
+    """Return a sentence of the table with the values after the apply, or before a deletion.
+
+    A placeholder without a value is removed.
+    """
 
     def value(match: re.Match[str]) -> str:
-        found = get_value(change.present, match[1])
+        found = get_value(change.values, match[1])
         if found in (None, "", []) and not context.referenced_address(change, match[1].partition(".")[0]):
             return ""
-        return context.format_argument(change, change.present, match[1])
+        return context.format_argument(change, change.values, match[1])
 
     filled = re.sub(r"\{([\w.]+)\}", value, words)
     return re.sub(r" {2,}", " ", re.sub(r" \(\)", "", filled)).strip()

@@ -34,7 +34,11 @@ def describe_apply_order(context: Context, changed: list[Change]) -> Iterator[st
     for number, step in enumerate(sorted(steps), start=1):
         yield f"{number}: {_describe_step(context, steps[step])}"
     if removed:
-        yield f"deletions, dependents first: {_describe_step(context, removed)}"
+        names = [
+            span(context.names.of(each.address), 80)
+            for each in sorted(removed, key=lambda each: each.address)
+        ]
+        yield f"deletions, each before what it refers to: {_truncate_names(names)}"
 
 
 def _list_references(context: Context, address: str) -> Iterator[str]:

@@ -71,6 +71,7 @@ class Group:
         phrase = self.first.shared_sentence.removeprefix(f"{noun} {NAME_PLACEHOLDER} ")
         if phrase.startswith("is "):
             phrase = re.sub(r"\bits\b", "their", f"are {phrase.removeprefix('is ')}")
+            phrase = phrase.replace("unless it is", "unless they are")
         else:
             phrase = f"each: {phrase}"
         return f"{phrase}: {names}"

@@ -50,7 +50,10 @@ def _list_missing(change: Change) -> Iterator[str]:
     for setting in _read_settings().get(change.type, ()):
         default = known.defaults.get(setting["path"]) if known else None
         if not _is_exempt(change.new, setting.get("unless", "")) and not _fits(change.new, setting, default):
-            yield f"{setting['words']} ({span(setting['path'])})"
+            default_decides = (
+                ", unless Google Cloud's default differs" if _is_unknown(change.new, setting["path"]) else ""
+            )
+            yield f"{setting['words']} ({span(setting['path'])}){default_decides}"
     account = get_value(change.new, "service_account.email")
     if isinstance(account, str) and account.endswith(DEFAULT_ACCOUNT):
         scopes = get_value(change.new, "service_account.scopes")
@@ -63,6 +66,12 @@ def _is_exempt(values: Values, unless: str) -> bool:
     return bool(path) and get_value(values, path) == value
 
 
+def _is_unknown(values: Values, path: str) -> bool:
+    """Return whether a value, or a block around it, is known only after the apply."""
+    steps = path.split(".")
+    return any(get_value(values, ".".join(steps[: index + 1])) == UNKNOWN for index in range(len(steps)))
+
+
 def _fits(values: Values, setting: dict[str, str], default: object) -> bool:
     """Return whether a setting has a recommended value.
 
@@ -70,8 +79,7 @@ def _fits(values: Values, setting: dict[str, str], default: object) -> bool:
     recommended, it does not, because Google Cloud then chooses it.
     """
     path, want = setting["path"], setting["want"]
-    steps = path.split(".")
-    if any(get_value(values, ".".join(steps[: index + 1])) == UNKNOWN for index in range(len(steps))):
+    if _is_unknown(values, path):
         return want in ("set", "unset")
     found = get_value(values, path)
     found = default if found is None else found

@@ -10,6 +10,7 @@ from review.code.arguments import code_findings
 from review.code.provisioners import provisioner_findings
 from review.data.actions import (
     BY_REMOVED,
+    DEFERRED,
     action_findings,
     circumstance_findings,
     creation_findings,
@@ -132,8 +133,10 @@ def _invocation_finding(invocation: Invocation) -> Finding:
     cause = (
         f", triggered {event or 'by a change'} of {span(invocation.trigger)}" if invocation.trigger else ""
     )
-    verb = "is invoked by a later plan" if invocation.deferred_reason else "is invoked by the apply"
-    reason = f" ({span(invocation.deferred_reason)})" if invocation.deferred_reason else ""
+    verb, reason = "is invoked by the apply", ""
+    if invocation.deferred_reason:
+        verb = "is deferred to a later plan"
+        reason = f", because {DEFERRED.get(invocation.deferred_reason) or span(invocation.deferred_reason)}"
     return Finding(
         Kind.CODE,
         Severity.CARE,

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from review.findings.finding import NO, Detail, Finding, Kind, Severity
+from review.findings.finding import NO, YES, Detail, Finding, Kind, Severity
 from review.findings.text import span
 from review.plan.context import Context
 from review.plan.differences import diff_lines
@@ -32,7 +32,7 @@ def provisioner_findings(context: Context) -> Iterator[Finding]:
             and old != new
         ):
             sentence = "its provisioners change; they run the next time it is created or destroyed"
-            yield _finding(change, context, sentence, _diff_details(old, new))
+            yield _finding(change, context, sentence, _diff_details(old, new), recovery=YES)
 
 
 def _run_findings(
@@ -55,18 +55,24 @@ def _run_findings(
         cause = f"when it is {'created' if when == 'create' else 'destroyed'}"
         sentence = f"{cause}, the apply runs provisioner {span(get_text(each, 'type'))}{where}: {span(command, MOST)}"
         opaque = f"{change.address} provisioner {get_text(each, 'type')}"
-        yield _finding(change, context, sentence, _diff_details(before, (each,)), opaque)
+        yield _finding(change, context, sentence, _diff_details(before, (each,)), opaque=opaque)
 
 
 def _finding(
-    change: Change, context: Context, sentence: str, details: tuple[Detail, ...], opaque: str = ""
+    change: Change,
+    context: Context,
+    sentence: str,
+    details: tuple[Detail, ...],
+    *,
+    opaque: str = "",
+    recovery: str = NO,
 ) -> Finding:
     return Finding(
         Kind.CODE,
         Severity.CODE,
         context.where(change),
         sentence,
-        recovery=NO,
+        recovery=recovery,
         size=20,
         details=details,
         address=change.address,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from review.findings.finding import Finding, Kind, Severity
-from review.findings.text import HIDDEN, span
+from review.findings.text import HIDDEN, plural, span
 from review.google_cloud.grants import Grant, describe_resource
 from review.plan.context import Context
 from review.plan.model import Change
@@ -56,7 +56,7 @@ def environment_findings(
         else:
             parts.append(f"{span(name)}: {span(old[name])} → {span(new[name])}")
     if parts:
-        more = f"; and {len(parts) - MOST} more" if len(parts) > MOST else ""
+        more = f"; and {plural(len(parts) - MOST, 'more variable')}" if len(parts) > MOST else ""
         sentence = f"environment variables{of}: {'; '.join(parts[:MOST])}{more}"
         yield Finding(
             Kind.CODE, Severity.CODE, context.where(change), sentence, size=3, address=change.address
@@ -87,7 +87,7 @@ def identity_findings(change: Change, context: Context, path: str) -> Iterator[F
         yield _identity_finding(change, context, sentence, widened=True)
         return
     may = "; ".join(f"{each.role_facts.phrase} {describe_resource(each)}" for each in gains[:4])
-    more = f"; and {len(gains) - 4} more" if len(gains) > 4 else ""
+    more = f"; and {plural(len(gains) - 4, 'more permission')}" if len(gains) > 4 else ""
     known_grants = gains or _list_grants(new, context, new=True)
     after = (
         f": it can now {may}{more}"

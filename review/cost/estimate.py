@@ -98,7 +98,7 @@ class Cost:
             for what, was, is_ in sorted(self._lines(), key=lambda each: (-max(each[1], each[2]), each[0]))
         ]
         lines += [f"{each.what}: at most {self._money(each.month)} {each.basis}" for each in self.at_most]
-        lines.append(f"list prices of {self.region} as of {self.as_of}; --prices replaces them")
+        lines.append(f"list prices of {self.region} as of {self.as_of}; `--prices` overrides them")
         lines += [f"not known, and not in the total: {each}" for each in self.unknown]
         if self.not_counted:
             lines.append(f"not counted: {', '.join(self.not_counted)}")

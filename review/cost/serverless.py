@@ -122,7 +122,7 @@ def _count_calls(usage: Usage, address: str) -> float:
 
 def _describe_basis(usage: Usage, requests: float, assumed: float) -> str:
     parts = [f"{requests - assumed:,.0f} scheduled calls"] if requests > assumed else []
-    parts += [f"{assumed:,.0f} assumed for what has no schedule"] if assumed else []
+    parts += [f"{assumed:,.0f} assumed calls of services without a schedule"] if assumed else []
     return f"{' and '.join(parts)}, {usage.book.assumption('call_seconds'):g} s each, beyond the free tier"
 
 

@@ -19,7 +19,7 @@ REASONS = {
     "delete_because_count_index": "its index is out of the range of count",
     "delete_because_each_key": "its key is no longer in for_each",
     "delete_because_no_move_target": "it moves to an address that is not in the configuration",
-    "delete_because_enabled_false": "it is disabled (enabled)",
+    "delete_because_enabled_false": "its lifecycle argument `enabled` is false",
     "read_because_config_unknown": "its arguments are known only after the apply",
     "read_because_dependency_pending": "a dependency changes",
     "read_because_check_nested": "a check block reads it",

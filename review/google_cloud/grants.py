@@ -24,9 +24,9 @@ PREFIXES = {
     "projectEditor:": "every editor of project",
     "projectViewer:": "every viewer of project",
     "specialGroup:": "the group",
-    "authorizedView:": "anyone who can query the view",
-    "authorizedDataset:": "anyone who can query the views of dataset",
-    "authorizedRoutine:": "anyone who can call the routine",
+    "authorizedView:": "anyone who can query the authorized view",
+    "authorizedDataset:": "anyone who can query the views of the authorized dataset",
+    "authorizedRoutine:": "anyone who can call the authorized routine",
 }
 CONTAINERS = (
     "project",

@@ -49,8 +49,8 @@ def render_markdown(document: Document) -> str:
         folds.append(text)
     if left_out:
         folds.append(
-            f"**Truncated:** {plural(left_out, 'section')} left out because of the comment's size limit; `--json` and "
-            "`--format terminal` show everything."
+            f"**Truncated:** {plural(left_out, 'section')} left out because of the comment's size limit; "
+            "`--format json` has every finding and section."
         )
     return "\n\n".join([*head, *folds, *foot]) + "\n"
 

@@ -150,7 +150,10 @@ def _data_finding(address: str, where: str, verb: str, used: str, details: tuple
     # The provider's result for a policy document is computed (`review.stacks.expansion`).
     opaque = address if used and type_ != "google_iam_policy" else ""
     severity = Severity.CARE if used else Severity.CHANGE
-    sentence = f"{verb} only a plan can show what it reads{used}"
+    shown = "only a plan can show what it reads"
+    if type_ == "google_iam_policy":
+        shown = "its effect is in the rows of the resources that use it"
+    sentence = f"{verb} {shown}{used}"
     return configuration_finding(where, severity, sentence, details, opaque=opaque)
 
 

@@ -59,7 +59,15 @@ def terraform_findings(old: Values, new: Values, secrets: Secrets) -> Iterator[F
             else ""
         )
         where = f"provider {span(name)}"
-        yield Finding(Kind.CODE, Severity.CODE, where, sentence, recovery=YES, size=25, opaque=opaque)
+        yield Finding(
+            Kind.CODE,
+            Severity.CODE,
+            where,
+            sentence,
+            recovery="not known" if opaque else YES,
+            size=25,
+            opaque=opaque,
+        )
 
 
 def _provider_source(required: Values) -> str:
@@ -104,8 +112,8 @@ def provider_findings(
                 for key in moved
             )
             sentence = (
-                f"{names}: {plural(len(follow), 'resource')} that set none of their own "
-                f"({spans(follow, MOST)}) may be deleted and created again there"
+                f"{names}: {plural(len(follow), 'resource')} without {' or '.join(moved)} of their own "
+                f"({spans(follow, MOST)}) may be deleted, and created again there"
                 if follow
                 else names
             )

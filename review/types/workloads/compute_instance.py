@@ -7,7 +7,7 @@ from review.findings.finding import Finding, Kind, Severity
 from review.findings.text import span
 from review.plan.context import Context
 from review.plan.model import Change
-from review.plan.values import get_blocks, get_text
+from review.plan.values import get_blocks, get_flag, get_text
 
 TYPES = ("google_compute_instance",)
 
@@ -27,5 +27,11 @@ def findings(change: Change, context: Context) -> Iterator[Finding]:
     kinds = get_text(change.old, "machine_type"), get_text(change.new, "machine_type")
     if kinds[0] != kinds[1] and change.action == "update":
         sentence = f"is stopped and started again: machine type {span(kinds[0])} → {span(kinds[1])}"
+        if not get_flag(change.new, "allow_stopping_for_update"):
+            option = span("allow_stopping_for_update")
+            sentence = (
+                f"must be stopped to change its machine type {span(kinds[0])} → {span(kinds[1])}: the apply fails "
+                f"part-way while it runs, because {option} is not set"
+            )
         yield Finding(Kind.SERVICE, Severity.INTERRUPTED, where, sentence, address=change.address)
     yield from identity_findings(change, context, "service_account.email")

@@ -89,8 +89,8 @@ def _source_findings(change: Change, context: Context) -> Iterator[Finding]:
         old, new = get_text(change.old, path), get_text(change.new, path)
         if old != new:
             sentence = (
-                f"is rebuilt from {span(new or '(unknown)')} instead of {span(old)}; the old one serves "
-                "meanwhile"
+                f"is rebuilt from {span(new or '(unknown)')} instead of {span(old)}; the current revision "
+                "serves until the build succeeds"
             )
             yield Finding(
                 Kind.SERVICE, Severity.CHANGE, context.where(change), sentence, size=3, address=change.address

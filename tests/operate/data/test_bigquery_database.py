@@ -145,13 +145,13 @@ def test_an_error_of_bigquery_is_one_sentence_and_the_prompt_goes_on(
 def test_an_export_of_a_system_that_the_environment_does_not_collect_queries_nothing(
     api: FakeBigQueryApi, in_cloud: BigQueryDatabase
 ) -> None:
-    words = parse(["export", "--day=2026-11-24", "--system=v_lile"], {})
+    argv = parse(["export", "--day=2026-11-24", "--system=v_lile"], {})
     with pytest.raises(UsageError, match=r"found 'v_lile', and the environment dev has no GBFS systems"):
-        QUERY_COMMANDS["export"](in_cloud, DEV, words)
+        QUERY_COMMANDS["export"](in_cloud, DEV, argv)
     lille = next(each for each in BUILT_IN_SYSTEMS if each.system_id == "v_lille")
     settings = replace(DEV, gbfs_systems=(make_collected_system(lille),))
     with pytest.raises(
         UsageError, match=r'did you mean "v_lille".*\(the GBFS systems of the environment dev'
     ):
-        QUERY_COMMANDS["export"](make_database(api, settings), settings, words)
+        QUERY_COMMANDS["export"](make_database(api, settings), settings, argv)
     assert api.requests == []

@@ -83,8 +83,8 @@ def test_a_day_of_one_system_is_exported(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["export", "--local", "--day=2026-05-01", f"--system={system}"]
-    assert QUERY_COMMANDS["export"](systems, DEV, parse(words, {})) == 0
+    argv = ["export", "--local", "--day=2026-05-01", f"--system={system}"]
+    assert QUERY_COMMANDS["export"](systems, DEV, parse(argv, {})) == 0
     [file] = (tmp_path / ".local" / "exports" / "dev").iterdir()
     rows = pyarrow.parquet.read_table(file).to_pylist()
     assert [(row["feed"], row["collected_at"], row["num_bikes_available"]) for row in rows] == [
@@ -96,16 +96,16 @@ def test_a_day_of_one_system_is_exported(
 
 def test_a_system_that_the_local_data_lacks_is_refused(systems: LocalDatabase) -> None:
     assert systems.list_systems("vlille") == sorted(["Paris", ODD_SYSTEM])
-    words = ["export", "--local", "--day=2026-05-01", "--system=Pari"]
+    argv = ["export", "--local", "--day=2026-05-01", "--system=Pari"]
     with pytest.raises(
         UsageError, match=r'"Paris"\?\); accepted: .*Paris \(the GBFS systems of the local data of dev\)'
     ):
-        QUERY_COMMANDS["export"](systems, DEV, parse(words, {}))
+        QUERY_COMMANDS["export"](systems, DEV, parse(argv, {}))
 
 
 def test_the_error_for_a_day_without_rows_has_a_query_for_the_others(systems: LocalDatabase) -> None:
-    words = ["export", "--local", "--day=2026-04-01", "--system=Paris"]
+    argv = ["export", "--local", "--day=2026-04-01", "--system=Paris"]
     with pytest.raises(OperateError, match="2026-04-01 of 'Paris' has no rows; `SELECT ") as failed:
-        QUERY_COMMANDS["export"](systems, DEV, parse(words, {}))
+        QUERY_COMMANDS["export"](systems, DEV, parse(argv, {}))
     days = systems.run_query(str(failed.value).split("`")[1])
     assert [*days.rows] == [("2026-04-30",), ("2026-05-01",)]

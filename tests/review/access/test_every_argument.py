@@ -46,7 +46,7 @@ def is_in_a_section(type_: str) -> bool:
 
 
 def test_the_renderer_of_a_type_evaluates_each_argument_about_access() -> None:
-    """By the renderer's code, a rule of the table, or as not evaluated."""
+    """Each one occurs in the renderer's code, in a rule of the table, or among those that are not evaluated."""
     for type_ in read_types():
         renderers = find_renderers(type_)
         if not renderers or "_iam_" in type_ or is_in_a_section(type_):

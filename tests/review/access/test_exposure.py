@@ -57,6 +57,38 @@ def test_an_argument_widens_or_narrows(type_: str, path: str, old: Any, new: Any
     assert found[0][0] == expected, found
 
 
+SINK = {"name": "s", "destination": "storage.googleapis.com/ours"}
+ROWS = {"policy_id": "p", "dataset_id": "d", "table_id": "t"}
+SENTENCES = {
+    "another destination": (
+        change(
+            "google_logging_project_sink.s", SINK, SINK | {"destination": "storage.googleapis.com/theirs"}
+        ),
+        "logs are copied to storage.googleapis.com/theirs: anyone who can read there reads them; changed: ",
+    ),
+    "access ends": (
+        change("google_logging_project_sink.s", SINK, None),
+        "is deleted, which ends this access: until now, logs are copied to storage.googleapis.com/ours",
+    ),
+    "a restriction begins": (
+        change("google_bigquery_row_access_policy.p", None, ROWS),
+        "from now on, row access policy p decides who sees which rows of table d.t",
+    ),
+    "a restriction ends": (
+        change("google_bigquery_row_access_policy.p", ROWS, None),
+        "is deleted, which ends this restriction: until now, row access policy p decides who sees",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SENTENCES)
+def test_a_sentence_names_the_values_after_the_apply(what: str) -> None:
+    made, words = SENTENCES[what]
+    assert any(sentence.startswith(words) for _, sentence in summarize_findings(made)), summarize_findings(
+        made
+    )
+
+
 def clusters(*ranges: str) -> dict[str, Any]:
     return {"master_authorized_networks_config": [{"cidr_blocks": [{"cidr_block": each} for each in ranges]}]}
 

@@ -42,7 +42,10 @@ LINES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a version that Google Cloud chooses": (
         change("google_compute_ssl_policy.p", None, {"name": "p"}, unknown={"min_tls_version": True}),
-        ["allows TLS below 1.2 (min_tls_version): compute ssl policy google_compute_ssl_policy.p"],
+        [
+            "allows TLS below 1.2 (min_tls_version), unless Google Cloud's default differs: "
+            "compute ssl policy google_compute_ssl_policy.p"
+        ],
     ),
 }  # fmt: skip
 

@@ -300,7 +300,7 @@ def test_resources_that_cannot_be_counted_are_listed() -> None:
     assert f"not known, and not in the total: schedule {JOB} (how often it runs)" in lines
     assert "not known, and not in the total: compute instance google_compute_instance.x (x9-mega-1)" in lines
     assert "not counted: google_spanner_instance" in lines
-    assert "list prices of europe-west1 as of 2026-11; --prices replaces them" in lines
+    assert "list prices of europe-west1 as of 2026-11; `--prices` overrides them" in lines
 
 
 def test_the_months_cost_is_a_part_of_the_review() -> None:
@@ -557,7 +557,9 @@ def test_a_service_without_a_schedule_counts_with_the_calls_that_are_assumed() -
     found = review_changes(change("google_cloud_run_v2_service.x", None, service)).cost
     assert found is not None
     basis = {strip_markup(each.what): each.basis for each in found.after}
-    assert basis["functions and services"].startswith("10,000 assumed for what has no schedule, 1 s each")
+    assert basis["functions and services"].startswith(
+        "10,000 assumed calls of services without a schedule, 1 s"
+    )
 
 
 def test_alerts_are_not_counted_without_a_price_and_by_their_conditions_with_one() -> None:

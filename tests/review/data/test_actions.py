@@ -233,7 +233,7 @@ def test_the_order_of_an_apply_follows_the_references() -> None:
     assert list_section_lines("Order", *changes, configuration=configuration) == [
         "1: created: google_x.a",
         "2: replaced, old one deleted first: google_x.b",
-        "deletions, dependents first: deleted: google_x.gone",
+        "deletions, each before what it refers to: google_x.gone",
     ]
 
 

@@ -135,6 +135,8 @@ def test_a_deferred_action_makes_the_plan_incomplete() -> None:
     found = review_document(plan_document(deferred_action_invocations=deferred))
     assert "1 action cannot be planned yet" in found.refused
     assert "action.google_x_purge.all" in strip_markup(found.refused)
+    (sentence,) = [strip_markup(each.sentence) for each in found.findings if "action" in each.where]
+    assert sentence.startswith("is deferred to a later plan, because its count or for_each is not known yet")
     laid_out = lay_out_review(found)
     assert laid_out.headline.startswith("do not apply")
     answers = dict(laid_out.answers)

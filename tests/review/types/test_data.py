@@ -396,7 +396,7 @@ CASES: dict[str, tuple[Changes, Expected]] = {
         [
             (
                 "data loss",
-                "every database in it is lost; its name cannot be used again for a week; deletion_protection is on",
+                "every database in it is lost; deletion_protection is on",
             )
         ],
     ),

@@ -334,8 +334,24 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         ],
         [
             ("access widened", "gets a public address"),
-            ("service interrupted", "is stopped and started again: machine type e2-small → e2-medium"),
+            (
+                "service interrupted",
+                "must be stopped to change its machine type e2-small → e2-medium: the apply fails part-way",
+            ),
             ("change", "changes: about $13.85 → $30.95"),
+        ],
+    ),
+    "VM of another machine type": (
+        [
+            change(
+                "google_compute_instance.i",
+                {"machine_type": "e2-small", "allow_stopping_for_update": True},
+                {"machine_type": "e2-medium", "allow_stopping_for_update": True},
+            )
+        ],
+        [
+            ("service interrupted", "is stopped and started again: machine type e2-small → e2-medium"),
+            ("change", "changes: about $13.85 → $27.30"),
         ],
     ),
     "logs kept for less": (
