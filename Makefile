@@ -71,7 +71,7 @@ synth: $(READY) ## write Terraform JSON and artifacts of every environment, or o
 bootstrap unbootstrap diff deploy outputs destroy unlock: $(READY)
 bootstrap: ## create what a project needs once: state bucket, APIs and, with [ci], the identities of GitHub's workflows
 	@$(RUN) bootstrap
-unbootstrap: ## delete what bootstrap created, once ENV is destroyed
+unbootstrap: ## delete the state bucket and CI's identities, once ENV is destroyed; APIs stay enabled
 	@$(RUN) unbootstrap
 diff: ## show what a deploy of ENV would change
 	@$(RUN) diff
@@ -118,7 +118,7 @@ signin: ## refuse if a job's variables for Google Cloud are not set
 smoke open run pause resume logs orphans backfill: $(READY)
 smoke: ## check whether the deployed ENV collects; print what is wrong, and what to do
 	@$(RUN) smoke
-open: ## open the private dashboard of ENV in a browser, through a local proxy
+open: ## serve the private dashboard of ENV at a local address, with your identity
 	@$(RUN) open
 run: ## start a job now: JOB=collect|copy|batch, with [gbfs] gbfs-collect|gbfs-discover
 	@$(RUN) run
@@ -126,7 +126,7 @@ pause: ## pause the schedule of JOB, or of every job
 	@$(RUN) pause
 resume: ## resume the schedule of JOB, or of every job
 	@$(RUN) resume
-logs: ## print the newest LINES of the collector's log, or of JOB=copy|batch
+logs: ## print the newest LINES of the collector's log, or of JOB=copy|batch, with [gbfs] gbfs-collect|gbfs-discover
 	@$(RUN) logs
 orphans: ## after a destroy: list the resources that are left in the project, each with the command that deletes it
 	@$(RUN) orphans
@@ -223,7 +223,7 @@ endef
 
 $(READY): requirements.txt pyproject.toml | options
 	@command -v git >/dev/null || { echo "git is not on PATH: install it, then run make again." >&2; exit 1; }
-	@echo "setting up $(VENV) from requirements.txt (about 2 GB: Spark, the provider's bindings, two emulators)"
+	@echo "setting up $(VENV) from requirements.txt (about 2.4 GB: Spark, the provider's bindings, two emulators)"
 	@test -x $(BIN)/python || "$$SETUP_PYTHON" -m venv $(VENV) || \
 		{ rm -rf $(VENV); echo "Python's venv module is missing: install it (Debian and Ubuntu: python3.13-venv)." >&2; exit 1; }
 	@$(BIN)/python -m pip install -q --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.txt)"

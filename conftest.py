@@ -42,7 +42,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort files by how long they take; tests of a file keep their order, which some rely on.
 
-    Refuse a test of `make unit` that starts the emulators, which takes 3 s of processor time.
+    Refuse a test of `make unit` that starts the emulators, which takes 3 s of CPU time.
     """
     for item in items:
         if not item.get_closest_marker("unit") or item.get_closest_marker("long"):

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from cdk import bindings
-from cdk.artifacts.bill_of_materials import write_bills
+from cdk.artifacts.bill_of_materials import write_sboms
 from cdk.artifacts.packaging import PackagingError
 from cdk.settings import SettingsError, load_environments
 from commands.errors import UsageError
@@ -59,7 +59,7 @@ def main() -> None:
         )
     app.synth()
     for settings in environments.values():
-        write_bills(outdir / "stacks" / settings.stack)
+        write_sboms(outdir / "stacks" / settings.stack)
     if "VLILLE_ENV" not in os.environ:
         kept = {name for each in environments.values() for name in (each.stack, each.bootstrap_stack)}
         for folder in (outdir / "stacks").glob("vlille-*"):

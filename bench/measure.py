@@ -20,7 +20,7 @@ class BenchError(Exception):
 
 @dataclass(frozen=True)
 class Timing:
-    """The wall time, the processor time with child processes, and the peak memory of one run."""
+    """The wall time, the CPU time with child processes, and the peak memory of one run."""
 
     wall: float
     cpu: float
@@ -56,7 +56,7 @@ class Comparison:
 
     @property
     def cpu_ratio(self) -> float:
-        """As `wall_ratio`, for processor time."""
+        """As `wall_ratio`, for CPU time."""
         return statistics.median(ours.cpu / baseline.cpu for ours, baseline in self.timings)
 
 
@@ -72,7 +72,7 @@ class Figure:
 
 
 def time_call(work: Callable[[], object]) -> Timing:
-    """Time a call in this process; the processor time includes threads and child processes that it waited for."""
+    """Time a call in this process; the CPU time includes threads and child processes that it waited for."""
     cpu, wall = _cpu_seconds(), time.perf_counter()
     work()
     return Timing(time.perf_counter() - wall, _cpu_seconds() - cpu)
@@ -96,11 +96,11 @@ def time_command(argv: Sequence[str], environment: Mapping[str, str], folder: Pa
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        ticks, memory = dict[int, int](), 0
+        cpu_ticks, memory = dict[int, int](), 0
         while True:
             has_ended = process.poll() is not None
             found = dict(_list_session(process.pid))
-            ticks |= {pid: cpu for pid, (cpu, _) in found.items()}
+            cpu_ticks |= {pid: cpu for pid, (cpu, _) in found.items()}
             memory = max(memory, sum(resident for _, resident in found.values()))
             if has_ended:
                 break
@@ -110,7 +110,7 @@ def time_command(argv: Sequence[str], environment: Mapping[str, str], folder: Pa
             output.seek(0)
             end = output.read()[-3000:].decode(errors="replace")
             raise BenchError(f"{' '.join(argv)} failed with exit code {process.returncode}:\n{end}")
-    seen = sum(ticks.values()) / os.sysconf("SC_CLK_TCK")
+    seen = sum(cpu_ticks.values()) / os.sysconf("SC_CLK_TCK")
     return Timing(wall, max(seen, _children_seconds() - before), memory)
 
 
@@ -131,7 +131,7 @@ def list_processes() -> Iterator[tuple[int, list[str]]]:
 
 
 def _list_session(leader: int) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Yield each process of a session: its ID, its processor time in clock ticks, and its resident bytes."""
+    """Yield each process of a session: its ID, its CPU time in clock ticks, and its resident bytes."""
     page = os.sysconf("SC_PAGE_SIZE")
     for pid, fields in list_processes():
         if int(fields[3]) == leader:

@@ -22,7 +22,7 @@ OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT", 
 OF_MAKEFILE = ("TYPED_OPTIONS", "TYPED_GOALS", "SETUP_PYTHON")
 
 
-def main(words: Sequence[str], environ: Mapping[str, str] = os.environ, root: Path = ROOT) -> int:
+def main(argv: Sequence[str], environ: Mapping[str, str] = os.environ, root: Path = ROOT) -> int:
     """Check the options or run a target, and return the exit status: 2 with one message for a usage error."""
     project = Project(root, environ)
     try:
@@ -35,10 +35,10 @@ def main(words: Sequence[str], environ: Mapping[str, str] = os.environ, root: Pa
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if words[0] == "check":
+    if argv[0] == "check":
         return 0
     kept = {name: value for name, value in environ.items() if name not in (*OF_MAKE, *OF_MAKEFILE)}
-    return RECIPES[words[1]](words[1], selected.get(words[1], {}), Runner(root, kept))
+    return RECIPES[argv[1]](argv[1], selected.get(argv[1], {}), Runner(root, kept))
 
 
 if __name__ == "__main__":

@@ -34,12 +34,12 @@ class Runner:
 
     def run_python(self, *arguments: str, output: Path | None = None, quiet: bool = False) -> int:
         """Run the project's Python and return its exit status; `output` is the file for its standard output."""
-        words = [str(self.root / PYTHON), *arguments]
+        argv = [str(self.root / PYTHON), *arguments]
         errors = subprocess.DEVNULL if quiet else None
         if output is None:
-            return _wait(subprocess.Popen(words, cwd=self.root, env=self.environ, stderr=errors))
+            return _wait(subprocess.Popen(argv, cwd=self.root, env=self.environ, stderr=errors))
         with output.open("wb") as file:
-            return _wait(subprocess.Popen(words, cwd=self.root, env=self.environ, stdout=file, stderr=errors))
+            return _wait(subprocess.Popen(argv, cwd=self.root, env=self.environ, stdout=file, stderr=errors))
 
     def exec_python(self, *arguments: str) -> int:
         """Replace this process by the project's Python, which gets its signals, terminal and exit status."""
@@ -53,11 +53,11 @@ class Runner:
 
     def with_local_cloud(self, options: Options) -> "Runner":
         """Start the local environment, and return a runner whose API calls go to it. Raises SystemExit."""
-        words = [str(self.root / PYTHON), "-m", "local", "cloud", "--detached", *format_run_options(options)]
+        argv = [str(self.root / PYTHON), "-m", "local", "cloud", "--detached", *format_run_options(options)]
         for name in ("SPEED", "FAULT"):
-            words += [f"--{name.lower()}={options[name]}"] if name in options else []
+            argv += [f"--{name.lower()}={options[name]}"] if name in options else []
         process = subprocess.Popen(
-            words, cwd=self.root, env=self.environ, stdout=subprocess.PIPE, encoding="utf-8"
+            argv, cwd=self.root, env=self.environ, stdout=subprocess.PIPE, encoding="utf-8"
         )
         printed, _ = process.communicate()
         if process.returncode:
@@ -77,12 +77,12 @@ def _wait(process: "subprocess.Popen[bytes]") -> int:
 
 def format_run_options(options: Options) -> list[str]:
     """Return the options of `python -m local` that select what is run."""
-    words = [f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}"]
-    words += [f"--feed={options['FEED']}"] if "FEED" in options else []
-    words += [f"--city={options['CITY']}"] if "CITY" in options else []
-    words += [f"--replay={options['REPLAY']}"] if "REPLAY" in options else []
-    words += [f"--day={options['DAY']}"] if "DAY" in options else []
-    return words
+    argv = [f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}"]
+    argv += [f"--feed={options['FEED']}"] if "FEED" in options else []
+    argv += [f"--city={options['CITY']}"] if "CITY" in options else []
+    argv += [f"--replay={options['REPLAY']}"] if "REPLAY" in options else []
+    argv += [f"--day={options['DAY']}"] if "DAY" in options else []
+    return argv
 
 
 # --- the local environment -----------------------------------------------------------------------
@@ -118,27 +118,27 @@ def _synth(_target: str, options: Options, runner: Runner) -> int:
 
 def _operate(target: str, options: Options, runner: Runner) -> int:
     command = {"unbootstrap": ["bootstrap", "--destroy"]}.get(target, [target])
-    words = ["-m", "operate", *command, f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}"]
+    argv = ["-m", "operate", *command, f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}"]
     for name in ("JOB", "LINES", "SOURCE"):
-        words += [f"--{name.lower()}={options[name]}"] if name in options else []
+        argv += [f"--{name.lower()}={options[name]}"] if name in options else []
     for name in ("DRY_RUN", "MOVE"):
-        words += [f"--{name.lower().replace('_', '-')}"] if name in options else []
+        argv += [f"--{name.lower().replace('_', '-')}"] if name in options else []
     if target == "backfill":
-        words += ["--yes"] if "YES" in options else []
+        argv += ["--yes"] if "YES" in options else []
     elif target in ("bootstrap", "unbootstrap", "deploy", "destroy"):
-        words += ["--auto-approve"] if "YES" in options or "TO" in options else []
+        argv += ["--auto-approve"] if "YES" in options or "TO" in options else []
     operating = _prepare_operate_runner(options, runner)
     if target == "destroy" and "TO" in options:
-        return operating.run_python(*words) or _down(target, options, runner)
-    return operating.exec_python(*words)
+        return operating.run_python(*argv) or _down(target, options, runner)
+    return operating.exec_python(*argv)
 
 
 def _query(target: str, options: Options, runner: Runner) -> int:
     """Query BigQuery, or the local warehouse without starting a local environment, which may archive its data."""
-    words = [f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}"]
-    words += [f"--{name.lower()}={options[name]}" for name in ("DAY", "FORMAT", "SYSTEM") if name in options]
-    words += ["--local"] if "TO" in options else []
-    return runner.exec_python("-m", "operate", target, *words)
+    argv = [f"--env={options.get('ENV', DEFAULT_ENVIRONMENT)}"]
+    argv += [f"--{name.lower()}={options[name]}" for name in ("DAY", "FORMAT", "SYSTEM") if name in options]
+    argv += ["--local"] if "TO" in options else []
+    return runner.exec_python("-m", "operate", target, *argv)
 
 
 def _prepare_operate_runner(options: Options, runner: Runner) -> Runner:
@@ -161,10 +161,10 @@ def _review(target: str, options: Options, runner: Runner) -> int:
     ):
         return status
     stack = output_folder(environment) / "stacks" / f"vlille-{environment}" / "cdk.tf.json"
-    words = [str(planned / "plan.json"), "--stack", str(stack), "--base-files", str(planned / "replaced")]
+    argv = [str(planned / "plan.json"), "--stack", str(stack), "--base-files", str(planned / "replaced")]
     if target == "plan":
-        return _write_review(environment, words, planned, runner)
-    return runner.exec_python("-m", "review", "--name", environment, *words, "--format", "terminal")
+        return _write_review(environment, argv, planned, runner)
+    return runner.exec_python("-m", "review", "--name", environment, *argv, "--format", "terminal")
 
 
 def _compare(_target: str, options: Options, runner: Runner) -> int:
@@ -175,10 +175,10 @@ def _compare(_target: str, options: Options, runner: Runner) -> int:
         Path(options.get(name, OUTPUT / "stacks")) / f"vlille-{environment}" / "cdk.tf.json"
         for name in ("BEFORE", "AFTER")
     )
-    words = ["--base", str(before), "--head", str(after)]
-    status = _write_review(environment, words, planned, runner)
+    argv = ["--base", str(before), "--head", str(after)]
+    status = _write_review(environment, argv, planned, runner)
     shown = runner.run_python(
-        "-m", "review", "--name", environment, *words, "--format", "terminal", quiet=bool(status)
+        "-m", "review", "--name", environment, *argv, "--format", "terminal", quiet=bool(status)
     )
     return status or shown
 
@@ -194,9 +194,9 @@ def _clear_plan_folder(environment: str, runner: Runner) -> Path:
     return planned
 
 
-def _write_review(environment: str, words: Sequence[str], planned: Path, runner: Runner) -> int:
+def _write_review(environment: str, argv: Sequence[str], planned: Path, runner: Runner) -> int:
     """Write the review as JSON and as a comment. Return 1 for a plan that must not be applied."""
-    review = ("-m", "review", "--name", environment, *words)
+    review = ("-m", "review", "--name", environment, *argv)
     as_json = runner.run_python(*review, "--json", output=runner.root / planned / "review.json", quiet=True)
     return runner.run_python(*review, output=runner.root / planned / "review.md") or as_json
 

@@ -30,9 +30,9 @@ from delivery.publishing import publish, render_summary
 PLANS = Path("cdktf.out") / "plans"
 
 
-def main(words: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
+def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """Run the step of the command line and return the exit status."""
-    options = _parse(words, environ)
+    options = _parse(argv, environ)
     try:
         check_environ(environ)
         STEPS[options.step](options, environ)
@@ -45,7 +45,7 @@ def main(words: Sequence[str] | None = None, environ: Mapping[str, str] = os.env
     return 0
 
 
-def _parse(words: Sequence[str] | None, environ: Mapping[str, str]) -> argparse.Namespace:
+def _parse(argv: Sequence[str] | None, environ: Mapping[str, str]) -> argparse.Namespace:
     parser = Parser(
         "python -m delivery", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -57,7 +57,7 @@ def _parse(words: Sequence[str] | None, environ: Mapping[str, str]) -> argparse.
         "--plans", type=Path, default=PLANS, metavar="FOLDER", help=f"the folder of the plans ({PLANS})"
     )
     parser.add_argument("--author", default=AUTHOR, help=f"the login of the token ({AUTHOR})")
-    return parser.parse_args(words)
+    return parser.parse_args(argv)
 
 
 def _publish(options: argparse.Namespace, environ: Mapping[str, str]) -> None:

@@ -87,7 +87,8 @@ def _explain(error: BaseException) -> tuple[int, str]:
         case requests.ConnectionError():
             return (
                 1,
-                f"\nan emulator does not respond, so all processes were stopped: {error}; see its log",
+                f"\nan emulator does not respond, so all processes were stopped: {error}; run the command again, or "
+                "see its log in the folder logs of the environment",
             )
         case KeyboardInterrupt():
             return 130, "\ninterrupted: all processes were stopped"
@@ -140,7 +141,7 @@ def parse(arguments: list[str] | None) -> tuple[Options, str | None]:
         each.add_argument(
             "--day",
             type=make_option_type("DAY", os.environ),
-            help="made: a generated day with 289 stations",
+            help="generated: a day of 289 generated stations, instead of the API",
         )
     demo.add_argument("--ticks", type=_ticks, default=5, metavar="N", help="number of minutes to collect (5)")
     up.add_argument("--ticks", type=_ticks, metavar="N", help="stop after N ticks, then archive and rebuild")

@@ -39,12 +39,12 @@ STOPPED = 130  # the status that a shell reports for a program that Ctrl-C ended
 
 
 def main(
-    words: Sequence[str] | None = None,
+    argv: Sequence[str] | None = None,
     environ: Mapping[str, str] = os.environ,
     cdktf: Callable[[Mapping[str, str]], Cdktf] = terraform.Cdktf,
 ) -> int:
     """Run the command line and return the exit status; `cdktf` is called with the environment variables."""
-    options = parse(words, environ)
+    options = parse(argv, environ)
     try:
         return _execute(options, environ, cdktf)
     except UsageError as error:

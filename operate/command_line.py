@@ -13,7 +13,7 @@ from operate.deployment.deployer import CDKTF_COMMANDS
 from operate.jobs import GBFS_JOBS, JOBS, STATE_AFTER
 
 
-def parse(words: Sequence[str] | None, environ: Mapping[str, str] = os.environ) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None, environ: Mapping[str, str] = os.environ) -> argparse.Namespace:
     """Parse the command line; a usage error ends the program with status 2 and one sentence."""
     parser = Parser("python -m operate", description=__doc__)
     local = bool(environ.get("VLILLE_LOCAL"))
@@ -34,7 +34,8 @@ def parse(words: Sequence[str] | None, environ: Mapping[str, str] = os.environ) 
             required=needs_environment(name, local=local),
             default=DEFAULT_ENVIRONMENT,
             metavar="NAME",
-            help=f"a file of environments/ ({DEFAULT_ENVIRONMENT}, where nothing is changed)",
+            help="an environment, by its file in environments/; commands that change nothing default to "
+            f"{DEFAULT_ENVIRONMENT}",
         )
         if name in ("bootstrap", "deploy", "destroy"):
             command.add_argument("--auto-approve", action="store_true", help="skip the confirmation")
@@ -91,7 +92,7 @@ def parse(words: Sequence[str] | None, environ: Mapping[str, str] = os.environ) 
                 default=20,
                 help="how many (20)",
             )
-    return parser.parse_args(words)
+    return parser.parse_args(argv)
 
 
 def _parse_bucket(text: str) -> str:

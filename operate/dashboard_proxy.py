@@ -91,7 +91,9 @@ def fetch_metadata_token(audience: str, host: str) -> str:
         )
         found.raise_for_status()
     except requests.RequestException as error:
-        raise OperateError(f"the metadata server returned no identity token: {error}") from None
+        raise OperateError(
+            f"the metadata server returned no identity token: {error}; check that this VM has a service account"
+        ) from None
     return found.text
 
 

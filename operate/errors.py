@@ -7,7 +7,7 @@ from contextlib import contextmanager
 class OperateError(Exception):
     """The command failed; the message says what failed, why, and what to do next.
 
-    What to do: run the command that the message ends with.
+    What to do: follow the message; where it names no command, fix the cause and run the command again.
     """
 
 

@@ -86,8 +86,8 @@ def encode_object(response: GeneratedResponse, *, is_plain: bool) -> bytes:
     """Return the content of an object: plain for the original tutorial, otherwise gzip-compressed."""
     if is_plain:
         return response.body[: len(response.body) // 2] if response.is_damaged else response.body
-    packed: bytes = isal_zlib.compress(response.body, 1, GZIP)
-    return packed[: len(packed) * 2 // 3] if response.is_damaged else packed
+    compressed: bytes = isal_zlib.compress(response.body, 1, GZIP)
+    return compressed[: len(compressed) * 2 // 3] if response.is_damaged else compressed
 
 
 def generate_day(
@@ -122,8 +122,8 @@ def generate_archive(
 ) -> dict[str, ExpectedTotals]:
     """Generate all days, in parallel; return the expected totals by UTC date. `sink` must be picklable."""
     days = plan.days
-    spawn, begun = get_context("spawn"), (recorded, plan, names, sink)
-    with ProcessPoolExecutor(processes, spawn, initializer=_initialize_process, initargs=begun) as pool:
+    spawn, initargs = get_context("spawn"), (recorded, plan, names, sink)
+    with ProcessPoolExecutor(processes, spawn, initializer=_initialize_process, initargs=initargs) as pool:
         made = track(
             pool.map(_generate_day_in_process, days),
             f"generating {sum(count for _, count in days):,} responses",
@@ -176,18 +176,18 @@ def write_to_bucket(bucket: str) -> Iterator[ObjectWriter]:
     """
     client = StorageClient(project="bench", credentials=AnonymousCredentials())  # type: ignore[no-untyped-call]
     client._http.mount("http://", HTTPAdapter(pool_maxsize=UPLOADS))
-    begun: dict[str, Future[None]] = {}
+    pending: dict[str, Future[None]] = {}
     with ThreadPoolExecutor(UPLOADS) as pool:
 
         def put(name: str, data: bytes) -> None:
-            if name in begun or len(begun) >= 4 * UPLOADS:
+            if name in pending or len(pending) >= 4 * UPLOADS:
                 finish()
-            begun[name] = pool.submit(client.bucket(bucket).blob(name).upload_from_string, data)
+            pending[name] = pool.submit(client.bucket(bucket).blob(name).upload_from_string, data)
 
         def finish() -> None:
-            for future in begun.values():
+            for future in pending.values():
                 future.result()
-            begun.clear()
+            pending.clear()
 
         yield put
         finish()

@@ -58,11 +58,11 @@ def make_environment() -> Path:
         shutil.rmtree(home, ignore_errors=True)
         python = str(home / "bin" / "python")
         uv = [sys.executable, "-m", "uv"]
-        for words in (
+        for argv in (
             ["venv", "--quiet", "--python", sys.executable, str(home)],
             ["pip", "sync", "--quiet", "--require-hashes", "--python", python, str(REQUIREMENTS)],
         ):
-            done = subprocess.run([*uv, *words], capture_output=True, text=True, check=False)
+            done = subprocess.run([*uv, *argv], capture_output=True, text=True, check=False)
             if done.returncode:
                 raise BenchError(f"cannot install {', '.join(ENGINES)}: {done.stderr[-500:]}")
         shutil.copyfile(REQUIREMENTS, ready)
@@ -78,9 +78,9 @@ class Engine:
     def time(self) -> Timing:
         """Time the whole process. Raises BenchError if its rows differ from the expected totals."""
         out = self.folder / "engine"
-        words = [str(JOBS / self.script), str(self.folder / "archive"), str(out), str(CORES)]
+        argv = [str(JOBS / self.script), str(self.folder / "archive"), str(out), str(CORES)]
         try:
-            timing = time_command([str(self.home / "bin" / "python"), *words], {}, ROOT)
+            timing = time_command([str(self.home / "bin" / "python"), *argv], {}, ROOT)
             check_rows(out, self.expected)
         finally:
             shutil.rmtree(out, ignore_errors=True)

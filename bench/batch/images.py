@@ -61,7 +61,7 @@ def _make_environment(python: str, pyspark: str) -> Path:
     if not ready.exists():
         shutil.rmtree(home, ignore_errors=True)
         uv = [sys.executable, "-m", "uv"]
-        for words in (
+        for argv in (
             ["venv", "--quiet", "--python", str(shutil.which(f"python{python}")), str(home)],
             [
                 "pip",
@@ -73,7 +73,7 @@ def _make_environment(python: str, pyspark: str) -> Path:
                 "setuptools",
             ],
         ):
-            done = subprocess.run([*uv, *words], capture_output=True, text=True, check=False)
+            done = subprocess.run([*uv, *argv], capture_output=True, text=True, check=False)
             if done.returncode:
                 raise BenchError(f"cannot install Spark {pyspark} for Python {python}: {done.stderr[-500:]}")
         ready.touch()

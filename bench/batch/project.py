@@ -65,9 +65,9 @@ class BatchEnvironment:
             "--to": days[1],
             "--days-at-once": str(at_once),
         }
-        words = [word for pair in arguments.items() for word in pair]
+        argv = [word for pair in arguments.items() for word in pair]
         submit = [str(spark / "bin" / "spark-submit"), "--master", "local[2]", *spark_options(LOCAL_CONF)]
-        return [*submit, "--py-files", files, str(self.main), *words]
+        return [*submit, "--py-files", files, str(self.main), *argv]
 
     def make_variables(self, spark: Path) -> dict[str, str]:
         """Return the environment variables of a run with that Spark."""
@@ -152,17 +152,19 @@ def find_differences(
     expected: Mapping[str, ExpectedTotals], found: Mapping[str, ExpectedTotals]
 ) -> list[str]:
     """Describe each difference by day."""
-    wrong = []
+    differences = []
     for day, totals in expected.items():
         found_totals = found.get(day, ExpectedTotals())
-        wrong += [
-            f"{day}: {name} differ"
+        differences += [
+            f"{day}: {name}: found {getattr(found_totals, name)}, expected {getattr(totals, name)}"
             for name in ("rows", "bikes", "docks", "quarantined")
             if getattr(totals, name) != getattr(found_totals, name)
         ]
         if Counter(totals.rejected) != Counter(found_totals.rejected):
-            wrong.append(f"{day}: rejected differ")
-    return wrong + [f"{day}: not expected" for day in found.keys() - expected.keys()]
+            differences.append(
+                f"{day}: rejected records: found {found_totals.rejected}, expected {totals.rejected}"
+            )
+    return differences + [f"{day}: not expected" for day in found.keys() - expected.keys()]
 
 
 @contextmanager

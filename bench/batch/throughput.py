@@ -121,20 +121,20 @@ class Job:
         return self._run(arguments)[0]
 
     def time_work(self) -> Timing:
-        """Return the wall time that the script reports, without its start, and the processor time of the process."""
+        """Return the wall time that the script reports, without its start, and the CPU time of the process."""
         timing, seconds = self._run(() if self.submit is not None else (CORES,))
         return replace(timing, wall=seconds)
 
     def _run(self, arguments: Sequence[object]) -> tuple[Timing, float]:
         out = self.folder / "out"
-        words = [
+        argv = [
             str(JOBS / self.script),
             str(self.archive),
             str(out),
             *map(str, arguments),
         ]
         try:
-            timing = time_command([*self._program(), *words], make_environment(self.folder), ROOT)
+            timing = time_command([*self._program(), *argv], make_environment(self.folder), ROOT)
             if self.expected is not None:
                 check_output(out, self.expected)
             seconds = out / "seconds"

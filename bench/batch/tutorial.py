@@ -31,7 +31,7 @@ def run(_runs: int) -> list[Figure]:
     return [
         Figure(
             "original tutorial's size, files to Parquet",
-            f"{timing.wall:.0f} s, {timing.cpu:.0f} s of processor time, {timing.memory / 2**30:.2f} GiB",
+            f"{timing.wall:.0f} s, {timing.cpu:.0f} s of CPU time, {timing.memory / 2**30:.2f} GiB",
             f"the original tutorial: {TUTORIAL_MINUTES} min on 8 processors",
             f"{TUTORIAL_MINUTES * 60 / timing.wall:.0f} × as fast",
             f"{what} on two processors, including the start of Spark; the archive was generated "

@@ -25,7 +25,7 @@ COST_LINES = (
     "queries",
     "scheduler",
 )
-_MINUTES_A_DAY = 1_440
+_MINUTES_PER_DAY = 1_440
 
 
 def load_model() -> dict[str, Any]:
@@ -36,14 +36,14 @@ def load_model() -> dict[str, Any]:
 
 
 def compute_costs(model: dict[str, Any], systems: int) -> dict[str, float]:
-    """Return the USD per month of each of COST_LINES for one of SIZES; storage is that added in one month."""
+    """Return the monthly cost in USD by line, for one of SIZES; storage is what one month adds."""
     measured, assumed, prices = (model[key] for key in ("measured", "assumptions", "prices"))
-    minutes = model["minutes_a_month"]
+    minutes = model["minutes_per_month"]
     changed = 1 - assumed["unchanged_share"]
-    row_gibibytes = measured["row_bytes_a_system"] * systems * minutes * changed / 2**30
-    pack_gibibytes = measured["pack_bytes_a_system"] * systems * minutes * changed / 2**30
-    poll_gibibytes = measured["poll_bytes_a_system"] * systems * minutes / 2**30
-    kept_share = assumed["days_of_minutes"] * _MINUTES_A_DAY / minutes
+    row_gibibytes = measured["row_bytes_per_system"] * systems * minutes * changed / 2**30
+    pack_gibibytes = measured["pack_bytes_per_system"] * systems * minutes * changed / 2**30
+    poll_gibibytes = measured["poll_bytes_per_system"] * systems * minutes / 2**30
+    kept_share = assumed["days_of_minutes"] * _MINUTES_PER_DAY / minutes
     packs, lists, reads = count_storage_calls(model, systems)
     compute, requests = _compute_function(model, systems)
     return {
@@ -54,9 +54,9 @@ def compute_costs(model: dict[str, Any], systems: int) -> dict[str, float]:
         "reads": reads / 1_000 * prices["storage_thousand_reads"],
         "packs of a month": pack_gibibytes * prices["storage_gib_month"]["STANDARD"],
         "newest minutes": row_gibibytes * kept_share * prices["bigquery_gib_month"],
-        "changes of a month": row_gibibytes / measured["rows_a_change"] * prices["bigquery_gib_month"],
+        "changes of a month": row_gibibytes / measured["rows_per_change"] * prices["bigquery_gib_month"],
         "polls of a month": poll_gibibytes * prices["bigquery_gib_month"],
-        "nightly batch": model["days_a_month"] * _compute_batch_run(model, systems),
+        "nightly batch": model["days_per_month"] * _compute_batch_run(model, systems),
         "queries": _compute_queries(model, poll_gibibytes),
         "scheduler": 2 * prices["scheduler_job_month"],
     }
@@ -69,7 +69,7 @@ def count_storage_calls(model: dict[str, Any], systems: int) -> tuple[float, flo
     states of all shards every few minutes. The batch lists and reads the packs of each day.
     """
     shards = model["measured"]["shards"][str(systems)]
-    minutes, assumed = model["minutes_a_month"], model["assumptions"]
+    minutes, assumed = model["minutes_per_month"], model["assumptions"]
     packs = shards * minutes
     of_tick = packs if shards > 1 else 0
     states = shards * shards * minutes / assumed["known_state_minutes"]
@@ -83,11 +83,11 @@ def _compute_function(model: dict[str, Any], systems: int) -> tuple[float, float
     takes as long as a tick for each of its files.
     """
     measured, assumed, prices, free = (model[key] for key in ("measured", "assumptions", "prices", "free"))
-    minutes, shards = model["minutes_a_month"], measured["shards"][str(systems)]
-    seconds = measured["seconds_a_minute"][str(systems)] * minutes
-    seconds *= 1 + assumed["discoveries_a_day"] * assumed["files_a_discovery"] / _MINUTES_A_DAY
+    minutes, shards = model["minutes_per_month"], measured["shards"][str(systems)]
+    seconds = measured["seconds_per_minute"][str(systems)] * minutes
+    seconds *= 1 + assumed["discoveries_per_day"] * assumed["files_per_discovery"] / _MINUTES_PER_DAY
     seconds += sum(count_storage_calls(model, systems)) * assumed["storage_call_seconds"]
-    seconds += measured["load_jobs_a_minute"] * assumed["load_job_seconds"] * minutes
+    seconds += measured["load_jobs_per_minute"] * assumed["load_job_seconds"] * minutes
     vcpu_seconds = max(0.0, seconds * assumed["vcpu"] - free["vcpu_seconds"])
     gibibyte_seconds = max(0.0, seconds * assumed["gibibytes"] - free["gibibyte_seconds"])
     requests = max(0, shards * minutes - free["requests"])
@@ -100,22 +100,22 @@ def _compute_function(model: dict[str, Any], systems: int) -> tuple[float, float
 def _compute_batch_run(model: dict[str, Any], systems: int) -> float:
     """Return the USD of one day's rebuild on a cluster of one machine."""
     measured, assumed, prices, batch = (model[key] for key in ("measured", "assumptions", "prices", "batch"))
-    rows = measured["rows_a_system"] * systems * _MINUTES_A_DAY * (1 - assumed["unchanged_share"])
-    cpu = rows * measured["batch_cpu_seconds_a_row"] * assumed["batch_cpu_factor"]
-    hours = (assumed["batch_minutes_around"] + cpu / batch["vcpus"] / 60) / 60
-    an_hour = (
+    rows = measured["rows_per_system"] * systems * _MINUTES_PER_DAY * (1 - assumed["unchanged_share"])
+    cpu = rows * measured["batch_cpu_seconds_per_row"] * assumed["batch_cpu_factor"]
+    hours = (assumed["cluster_startup_minutes"] + cpu / batch["vcpus"] / 60) / 60
+    per_hour = (
         batch["vcpus"] * (prices["vcpu_hour"][batch["series"]] + prices["dataproc_vcpu_hour"])
         + batch["gibibytes"] * prices["gib_hour"][batch["series"]]
         + batch["disk_gibibytes"] * prices["disk_gib_month"]["pd-standard"] / 730
     )
-    return float(hours * an_hour)
+    return float(hours * per_hour)
 
 
 def _compute_queries(model: dict[str, Any], poll_gibibytes: float) -> float:
-    """Return the USD of queries: the smoke test reads days of polls, the dashboard as much as its daily limit."""
+    """Return the USD of queries: the smoke test reads `smoke_days` of polls, the dashboard its daily limit."""
     assumed, prices, free = (model[key] for key in ("assumptions", "prices", "free"))
-    smoke = assumed["smoke_runs_a_month"] * assumed["smoke_days"] * poll_gibibytes / model["days_a_month"]
-    dashboard = assumed["dashboard_gibibytes_a_day"] * model["days_a_month"]
+    smoke = assumed["smoke_runs_per_month"] * assumed["smoke_days"] * poll_gibibytes / model["days_per_month"]
+    dashboard = assumed["dashboard_gibibytes_per_day"] * model["days_per_month"]
     return float(max(0.0, (smoke + dashboard) / 1_024 - free["query_tebibytes"]) * prices["query_tebibyte"])
 
 

@@ -54,9 +54,9 @@ def run(_runs: int) -> list[Figure]:
 
 def _run_packs(folder: Path, hours: int, expected: ExpectedRows) -> Run:
     out = folder / "out"
-    words = [str(local_spark().submit), *SUBMIT, *format_submit_options(), str(SCRIPT)]
+    argv = [str(local_spark().submit), *SUBMIT, *format_submit_options(), str(SCRIPT)]
     try:
-        timing = time_command([*words, str(folder / f"{hours}h"), str(out)], make_environment(folder), ROOT)
+        timing = time_command([*argv, str(folder / f"{hours}h"), str(out)], make_environment(folder), ROOT)
         counts = json.loads((out / "counts.json").read_text())
         seconds = float((out / "seconds").read_text())
     finally:
@@ -64,7 +64,7 @@ def _run_packs(folder: Path, hours: int, expected: ExpectedRows) -> Run:
     for table in ("station_status", "polls", "changes"):
         if counts[table] != getattr(expected, table):
             raise BenchError(f"{table}: {counts[table]} rows, expected {getattr(expected, table)}")
-    print(f"  {hours} hours: {counts}, {timing.cpu:.0f} s of processor time", file=sys.stderr, flush=True)
+    print(f"  {hours} hours: {counts}, {timing.cpu:.0f} s of CPU time", file=sys.stderr, flush=True)
     return Run(timing, seconds, counts["station_status"], counts["bytes"])
 
 
@@ -81,7 +81,7 @@ def _run_feed(folder: Path) -> tuple[Run, Run]:
 
 
 def compute_cpu_per_row(part: Run, whole: Run) -> float:
-    """Return the seconds of processor time that a further row takes, without the start of Spark."""
+    """Return the seconds of CPU time that a further row takes, without the start of Spark."""
     return (whole.timing.cpu - part.timing.cpu) / (whole.rows - part.rows)
 
 
@@ -89,11 +89,11 @@ def _report_rows(part: Run, whole: Run, feed_part: Run, feed: Run) -> Figure:
     ours, baseline = compute_cpu_per_row(part, whole), compute_cpu_per_row(feed_part, feed)
     return Figure(
         f"GBFS, batch of {SYSTEMS:,} systems",
-        f"{whole.rows / whole.seconds:,.0f} rows/s, {ours * 1e6:.1f} µs of processor time per row",
+        f"{whole.rows / whole.seconds:,.0f} rows/s, {ours * 1e6:.1f} µs of CPU time per row",
         f"single feed: {feed.rows / feed.seconds:,.0f} rows/s, {baseline * 1e6:.1f} µs",
-        f"{ours / baseline:.1f} × the processor time",
+        f"{ours / baseline:.1f} × the CPU time",
         f"{HOURS} hours of packs with {whole.rows:,} rows, checked, with polls and changes, from files to "
-        f"Parquet on local[{CORES}], without the start of Spark; processor time per row is that of "
+        f"Parquet on local[{CORES}], without the start of Spark; CPU time per row is that of "
         f"{HOURS - PART_HOURS} further hours. In each minute, 3.3 % of the stations change.",
     )
 
@@ -114,7 +114,7 @@ def _report_day(part: Run, whole: Run) -> Figure:
     cpu = part.timing.cpu + (24 - PART_HOURS) * (whole.timing.cpu - part.timing.cpu) / (HOURS - PART_HOURS)
     return Figure(
         f"GBFS, a day of {SYSTEMS:,} systems",
-        f"{cpu:,.0f} s of processor time",
+        f"{cpu:,.0f} s of CPU time",
         f"{further:,} packs, {24 * whole.rows / HOURS / 1e6:.0f} million rows",
         f"{24 * whole.parquet_bytes / HOURS / 1e9:.1f} GB of Parquet to load",
         f"extrapolated from {HOURS} hours.",

@@ -31,8 +31,8 @@ class ExpectedRows:
 class SystemHour:
     """The responses of one system, minute after minute."""
 
-    def __init__(self, public: PublicSystem, dice: random.Random) -> None:
-        self._public, self._dice = public, dice
+    def __init__(self, public: PublicSystem, rng: random.Random) -> None:
+        self._public, self._rng = public, rng
         body = public.system.document("station_status", MINUTE, "https://example.org/")
         self._stations: list[dict[str, Any]] = json.loads(body)["data"]["stations"]
         content = json.loads(body) | {"data": {"stations": []}}
@@ -75,12 +75,12 @@ class SystemHour:
         is_text = isinstance(self._stations[0]["last_reported"], str)
         reported = (MINUTE + timedelta(minutes=minute)).isoformat() if is_text else seconds
         for number, station in enumerate(self._stations):
-            rolled = self._dice.random()
+            rolled = self._rng.random()
             if rolled >= CHANGED_SHARE + RENEWED_SHARE:
                 continue
             station["last_reported"] = reported
             if rolled < CHANGED_SHARE:
-                step = self._dice.choice((1, -1)) if station[self._count] else 1
+                step = self._rng.choice((1, -1)) if station[self._count] else 1
                 station[self._count] += step
                 station["num_docks_available"] = max(0, station["num_docks_available"] - step)
                 self.changes += 1
@@ -92,8 +92,8 @@ def generate_packs(folder: Path, systems: Sequence[PublicSystem], shards: int, h
 
     The batch reads each hour as if its packs were different ones.
     """
-    dice = random.Random(0)  # noqa: S311
-    states = [SystemHour(public, dice) for public in systems]
+    rng = random.Random(0)  # noqa: S311
+    states = [SystemHour(public, rng) for public in systems]
     size = 0
     for minute in range(MINUTES):
         tick = MINUTE + timedelta(minutes=minute)

@@ -17,18 +17,18 @@ HANG_S = 3_600.0
 
 async def serve(file: Path, seed: int = 0) -> None:
     """Serve the systems, each on the port of its host."""
-    dice = random.Random(seed)  # noqa: S311
-    systems = generate_systems(dice)
+    rng = random.Random(seed)  # noqa: S311
+    systems = generate_systems(rng)
     bodies = [each.system.document("station_status", MINUTE, "https://example.org/") for each in systems]
     order = list(range(SYSTEMS))
-    dice.shuffle(order)
+    rng.shuffle(order)
 
     async def handle_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             number = int(head.split(b" ", 2)[1].strip(b"/"))
             # A median of 0.3 s, 0.9 s at the 95th percentile.
-            await asyncio.sleep(min(dice.lognormvariate(-1.2, 0.67), 19.7))
+            await asyncio.sleep(min(rng.lognormvariate(-1.2, 0.67), 19.7))
             outcome = systems[number].outcome
             if outcome == "hang":
                 await asyncio.sleep(HANG_S)

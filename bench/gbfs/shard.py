@@ -68,10 +68,10 @@ class LoadJobs:
         return True
 
 
-def main(urls_file: str, number: str, of: str, folder: str, result: str) -> None:
+def main(urls_file: str, number: str, count: str, folder: str, result: str) -> None:
     """Collect the minute and write its counts as JSON; `seconds` excludes the start of Python."""
     urls: dict[str, str] = json.loads(Path(urls_file).read_text())
-    shards, jobs = int(of), LoadJobs()
+    shards, jobs = int(count), LoadJobs()
     mine = split_by_shard(urls, shards)[int(number)]
     requests = [Request(system_id, "station_status", urls[system_id]) for system_id in mine]
     shard = Shard(int(number), requests, folder, *TABLES, limits=Limits(), shards=shards)

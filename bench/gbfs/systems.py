@@ -26,21 +26,21 @@ class PublicSystem:
     outcome: str
 
 
-def generate_systems(dice: random.Random) -> list[PublicSystem]:
+def generate_systems(rng: random.Random) -> list[PublicSystem]:
     """Return the systems, in the order of their numbers."""
-    versions = dice.choices(list(VERSIONS), list(VERSIONS.values()), k=SYSTEMS)
+    versions = rng.choices(list(VERSIONS), list(VERSIONS.values()), k=SYSTEMS)
     outcomes = [outcome for outcome, count in OUTCOMES.items() for _ in range(count * SYSTEMS // 1_000)]
-    dice.shuffle(outcomes)
-    sizes = generate_sizes(dice)
+    rng.shuffle(outcomes)
+    sizes = generate_sizes(rng)
     return [
         PublicSystem(SimulatedSystem(f"s{number}", f"System {number}", version, stations), outcome)
         for number, (version, stations, outcome) in enumerate(zip(versions, sizes, outcomes, strict=True))
     ]
 
 
-def generate_sizes(dice: random.Random) -> list[int]:
+def generate_sizes(rng: random.Random) -> list[int]:
     """Return the number of stations of each system: the largest as published, the others with a median of 60."""
-    others = [round(dice.lognormvariate(4.1, 0.9)) for _ in range(SYSTEMS - len(LARGEST))]
+    others = [round(rng.lognormvariate(4.1, 0.9)) for _ in range(SYSTEMS - len(LARGEST))]
     scale = (STATIONS - sum(LARGEST)) / sum(others)
     return [*LARGEST, *(max(1, round(each * scale)) for each in others)]
 

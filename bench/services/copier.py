@@ -196,8 +196,8 @@ def _start_tls_emulator(folder: Path) -> Iterator[int]:
     """Start the storage emulator with TLS; yields its port."""
     port = free_port()
     url = f"https://{LOOPBACK}:{port}"
-    words = ["-scheme", "https", "-backend", "filesystem", "-filesystem-root", str(folder / "storage")]
-    words += [
+    argv = ["-scheme", "https", "-backend", "filesystem", "-filesystem-root", str(folder / "storage")]
+    argv += [
         "-host",
         LOOPBACK,
         "-port",
@@ -208,7 +208,7 @@ def _start_tls_emulator(folder: Path) -> Iterator[int]:
         f"{LOOPBACK}:{port}",
     ]
     process = subprocess.Popen(
-        [str(storage_binary()), *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [str(storage_binary()), *argv], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         with _make_session() as session:

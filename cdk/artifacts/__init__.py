@@ -1,1 +1,1 @@
-"""The code that a deploy uploads: reproducible archives, the Spark job's packages, and their bill of materials."""
+"""The code that a deploy uploads: reproducible archives, the Spark job's packages, and an SBOM of each."""

@@ -1,4 +1,4 @@
-"""Write a bill of materials (CycloneDX 1.6, JSON) beside each deployed archive.
+"""Write an SBOM (software bill of materials; CycloneDX 1.6, JSON) beside each deployed archive.
 
 It lists what the archive contains: the pinned requirements that Google's builders install, the base image of a
 Dockerfile, or the packages of the batch. The same archive gives the same bytes.
@@ -64,18 +64,18 @@ def read_base_images(dockerfile: str) -> list[BaseImage]:
     ]
 
 
-def write_bills(folder: Path) -> list[Path]:
-    """Write the bill of each zip below a folder beside it, and return the files."""
+def write_sboms(folder: Path) -> list[Path]:
+    """Write the SBOM of each zip under a folder, next to the zip, and return the files."""
     written = []
     for archive in sorted(folder.rglob("*.zip")):
         file = archive.with_suffix(SUFFIX)
-        file.write_text(json.dumps(build_bill(archive), indent=1, sort_keys=True) + "\n", "utf-8")
+        file.write_text(json.dumps(build_sbom(archive), indent=1, sort_keys=True) + "\n", "utf-8")
         written.append(file)
     return written
 
 
-def build_bill(archive: Path) -> dict[str, Any]:
-    """Return the bill of materials of a zip, whose name is `<name>-<digest>.zip`."""
+def build_sbom(archive: Path) -> dict[str, Any]:
+    """Return the SBOM of a zip, whose name is `<name>-<digest>.zip`."""
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     with zipfile.ZipFile(archive) as opened:

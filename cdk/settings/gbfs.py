@@ -107,7 +107,7 @@ def load_catalogue(folder: Path) -> tuple[tuple[CatalogueSystem, ...], str]:
     except (OSError, UnicodeDecodeError) as error:
         raise GbfsError("damaged", f"{folder / CATALOGUE}: {error}") from error
     systems = read_catalogue(text).systems
-    return systems, f"the {len(systems)} systems of {folder.name}/{CATALOGUE}; `{SAVE_COMMAND}` renews it"
+    return systems, f"the {len(systems)} systems of {folder.name}/{CATALOGUE}; `{SAVE_COMMAND}` updates it"
 
 
 def resolve_systems(

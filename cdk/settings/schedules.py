@@ -38,13 +38,13 @@ def find_schedule_problems(values: EnvironmentFile) -> Iterable[Problem]:
             schedule.batch,
             f"a time at least {math.ceil(margin / timedelta(minutes=1))} minutes after midnight UTC, when no tick "
             "of the day before can be delivered again (messages.retention_minutes, the ack deadline and "
-            f"{CLOCK_SKEW_MINUTES} minutes for clocks); it fires at {fire:%H:%M} UTC on {fire:%Y-%m-%d}",
+            f"{CLOCK_SKEW_MINUTES} minutes for clock skew); it fires at {fire:%H:%M} UTC on {fire:%Y-%m-%d}",
         )
 
 
 @functools.cache
 def _time_zones() -> frozenset[str]:
-    """Names of the IANA database; two more in its folder only mean something to one machine, or nothing."""
+    """Names of the IANA database, without the two entries of its folder that are no zones of it."""
     return frozenset(available_timezones()) - {"Factory", "localtime"}
 
 
@@ -52,7 +52,7 @@ def _time_zones() -> frozenset[str]:
 def _find_fire_after_midnight(expression: str, zone: ZoneInfo, margin: timedelta) -> datetime | None:
     """Return when the schedule fires within `margin` after a midnight UTC, in a leap year; None if never.
 
-    One look per midnight: an expression may fire each minute, and differ in summer from what it is in winter.
+    Each midnight is checked once: an expression may fire each minute, and differ in summer from what it is in winter.
     """
     for day in range(366):
         midnight = LEAP_YEAR + timedelta(days=day)

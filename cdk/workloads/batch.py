@@ -91,8 +91,8 @@ class Batch(Construct):
             "--to": "yesterday",
             "--redelivery-window-s": str(settings.messages.redelivery_window_seconds),
         }
-        words = [word for pair in arguments.items() for word in pair]
-        steps = {STEP: words}
+        argv = [word for pair in arguments.items() for word in pair]
+        steps = {STEP: argv}
         if settings.gbfs is not None:
             steps[GBFS_STEP] = [
                 word for pair in (arguments | {"--feed": PACKS_FEED}).items() for word in pair
@@ -129,7 +129,7 @@ class Batch(Construct):
                 DataprocWorkflowTemplateParameters(
                     name=name,
                     description=f"{meaning} day to rebuild, in UTC: YYYY-MM-DD or yesterday",
-                    fields=[f"jobs['{step}'].pysparkJob.args[{words.index(option) + 1}]" for step in steps],
+                    fields=[f"jobs['{step}'].pysparkJob.args[{argv.index(option) + 1}]" for step in steps],
                     validation=DataprocWorkflowTemplateParametersValidation(
                         regex=DataprocWorkflowTemplateParametersValidationRegex(regexes=[DAY_OR_YESTERDAY])
                     ),

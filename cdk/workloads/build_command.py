@@ -15,5 +15,5 @@ _FIND_PYTHON = (
 
 def build_command(script: str, arguments: Mapping[str, str]) -> str:
     """Return the shell command that runs `script` with these options, with `${` escaped for Terraform."""
-    words = (f"{key} '{value}'" for key, value in arguments.items())
-    return " ".join([f'{_FIND_PYTHON}"$python" {script}', *words])
+    options = (f"{key} '{value}'" for key, value in arguments.items())
+    return " ".join([f'{_FIND_PYTHON}"$python" {script}', *options])

@@ -210,7 +210,7 @@ def _load_credentials() -> google.auth.credentials.Credentials:
     return found
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Return 0 if the image exists at the end, 1 with one message if it does not."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -218,7 +218,7 @@ def main(words: Sequence[str] | None = None) -> int:
     for name in ("project", "region", "bucket", "object", "image", "service-account"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--deadline-s", type=float, default=900.0)
-    arguments = vars(parser.parse_args(words))
+    arguments = vars(parser.parse_args(argv))
     deadline_s = arguments.pop("deadline_s")
     try:
         credentials = _load_credentials()

@@ -33,7 +33,7 @@ REQUIREMENTS = (
 QUERIES = 1000  # that OSV takes in one call
 MOST_PAGES = 20
 TIMEOUT_S = 60
-NEXT = "renew what has a fix (`make lock`), or accept a finding, with its reason and a date, in checks/accepted.toml"
+NEXT = "update what has a fix (`make lock`), or accept a finding, with its reason and a date, in checks/accepted.toml"
 RETRY = Retry(total=4, backoff_factor=1, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=None)
 
 

@@ -1,4 +1,4 @@
-"""The base images of the Dockerfiles, pinned by digest: `make pin` writes or renews the digests.
+"""The base images of the Dockerfiles, pinned by digest: `make pin` writes or updates the digests.
 
 A tag can be moved to another image, a digest cannot. The digest is that of the tag's image index, which has an image
 for each CPU architecture. https://distribution.github.io/distribution/spec/api/#digest-header
@@ -46,7 +46,7 @@ def find_unpinned(files: Iterable[Path], root: Path = ROOT) -> list[str]:
     return found
 
 
-def renew_pins(files: Iterable[Path], find_digest: Callable[[BaseImage], str]) -> list[str]:
+def update_pins(files: Iterable[Path], find_digest: Callable[[BaseImage], str]) -> list[str]:
     """Write the current digest of each base image's tag into each file; return a line for each change.
 
     Nothing is written unless all digests are known. Raises DeliveryError.
@@ -100,10 +100,10 @@ def find_digest(image: BaseImage, session: requests.Session) -> str:
 
 
 def main() -> int:
-    """Renew the pins and return the exit status."""
+    """Update the pins and return the exit status."""
     with requests.Session() as session:
         try:
-            changed = renew_pins(find_dockerfiles(), lambda image: find_digest(image, session))
+            changed = update_pins(find_dockerfiles(), lambda image: find_digest(image, session))
         except DeliveryError as error:
             print(error, file=sys.stderr)
             return 1

@@ -12,9 +12,9 @@ from delivery.documentation.site import build_site
 from delivery.errors import DeliveryError
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the step of the command line and return the exit status."""
-    options = _parse(words)
+    options = _parse(argv)
     try:
         if options.what == "site":
             print(f"documentation site: {(build_site() / 'index.html').relative_to(ROOT)}")
@@ -26,10 +26,10 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parse(words: Sequence[str] | None) -> argparse.Namespace:
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser("python -m delivery.documentation", description=__doc__)
     parser.add_argument("what", nargs="?", choices=("references", "site"), default="references")
-    return parser.parse_args(words)
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

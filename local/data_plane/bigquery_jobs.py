@@ -1,6 +1,6 @@
 """Make local-bigquery's small load jobs cheap. A tick's job loads a few hundred rows; most of its time is overhead.
 
-Of the 80 ms of processor time of a load job with 273 rows, the insert into DuckLake takes 15. The rest is repeated or
+Of the 80 ms of CPU time of a load job with 273 rows, the insert into DuckLake takes 15. The rest is repeated or
 unnecessary work, which this module avoids:
 
 - Jobs are stored in SQLite. Each job is written three times; a commit takes 5 ms in DuckDB and 0.1 ms in SQLite.

@@ -1,7 +1,7 @@
 """Look up datasets, tables and columns of local-bigquery without reading the catalogs of all projects.
 
 local-bigquery queries `duckdb_tables()` and similar functions, which open a transaction in each attached DuckLake and
-estimate the size of each table there: 8 ms of processor time per project and lookup, of which a query makes several.
+estimate the size of each table there: 8 ms of CPU time per project and lookup, of which a query makes several.
 A lookup of this module reads only the DuckLake of its dataset: 2 ms, however many projects there are.
 
 The statements are those of local-bigquery's pinned version; any other statement is sent as it is.

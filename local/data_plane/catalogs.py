@@ -1,13 +1,13 @@
 """Attach the catalogs of local-bigquery's projects, each of which is a DuckLake, in an eighth of the time.
 
-Three things that local-bigquery and DuckDB do take processor time for nothing:
+Three things that local-bigquery and DuckDB do take CPU time for nothing:
 
 - A new catalog is made of 22 tables: 290 ms. A copy of an empty one, with the project's own path of data, takes 40 ms.
 - Where a name is not found, DuckDB searches all catalogs for similar names: up to 75 ms with 40 projects. Each query
   looks for its own result, which is not there yet.
 - A catalog is read with queries of a few rows, which DuckDB divides among threads. With a single one on an idle host,
   a new table takes 58 ms instead of 96, a query 47 instead of 76, a load job 34 instead of 50. A load of 4 million
-  rows takes as much processor time, but 1.0 s instead of 0.7.
+  rows takes as much CPU time, but 1.0 s instead of 0.7.
 """
 
 import shutil

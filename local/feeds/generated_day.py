@@ -125,30 +125,30 @@ def _smooth_rise(hour: float, begin: float, end: float) -> float:
 
 def make_stations(seed: int = SEED) -> list[Station]:
     """Return the stations of a seed; their positions are within the bounds of the feeds."""
-    dice = random.Random(seed)  # noqa: S311 - not for secrets
+    rng = random.Random(seed)  # noqa: S311 - not for secrets
     names = [f"{kind} {name}" for kind in KINDS_OF_STREET for name in NAMES_OF_STREETS]
-    dice.shuffle(names)
-    communes = dice.choices(COMMUNES, weights=[share for *_, share in COMMUNES], k=STATIONS)
+    rng.shuffle(names)
+    communes = rng.choices(COMMUNES, weights=[share for *_, share in COMMUNES], k=STATIONS)
     stations = []
     for number, (name, (commune, latitude, longitude, _)) in enumerate(zip(names, communes, strict=False)):
         # Some stations are retired or in maintenance, so that such records are exercised too.
         state = {7: "RÉFORMÉ", 19: "IN_MAINTENANCE"}.get(number % 31, "EN SERVICE")
-        home = dice.random() < 0.5
+        home = rng.random() < 0.5
         stations.append(
             Station(
                 number=FIRST_NUMBER + number,
                 name=name,
-                address=f"{dice.randint(1, 180)}, {name}" if dice.random() < 0.7 else name,
+                address=f"{rng.randint(1, 180)}, {name}" if rng.random() < 0.7 else name,
                 commune=commune,
-                latitude=round(latitude + dice.gauss(0, 0.008), 6),
-                longitude=round(longitude + dice.gauss(0, 0.012), 6),
-                has_terminal=dice.random() < 0.3,
+                latitude=round(latitude + rng.gauss(0, 0.008), 6),
+                longitude=round(longitude + rng.gauss(0, 0.012), 6),
+                has_terminal=rng.random() < 0.3,
                 state=state,
-                capacity=dice.randrange(12, 41, 2),
-                rest=dice.uniform(0.55, 0.9) if home else dice.uniform(0.1, 0.4),
-                swing=-dice.uniform(0.3, 0.6) if home else dice.uniform(0.3, 0.6),
-                phase=dice.uniform(0, 2 * math.pi),
-                period=dice.randint(30, 60),
+                capacity=rng.randrange(12, 41, 2),
+                rest=rng.uniform(0.55, 0.9) if home else rng.uniform(0.1, 0.4),
+                swing=-rng.uniform(0.3, 0.6) if home else rng.uniform(0.3, 0.6),
+                phase=rng.uniform(0, 2 * math.pi),
+                period=rng.randint(30, 60),
             )
         )
     return stations

@@ -97,7 +97,7 @@ def _is_running(endpoints: Path) -> bool:
 
 
 def _spawn(options: Options, log: Path, endpoints: Path) -> None:
-    words = [
+    argv = [
         sys.executable,
         "-m",
         "local",
@@ -107,17 +107,17 @@ def _spawn(options: Options, log: Path, endpoints: Path) -> None:
         "--speed",
         str(options.speed),
     ]
-    words += ["--feed", options.feed] if options.feed else []
-    words += ["--replay", str(options.replay.resolve())] if options.replay else []
-    words += ["--day", options.day] if options.day else []
-    words += ["--record", str(options.record.resolve())] if options.record else []
+    argv += ["--feed", options.feed] if options.feed else []
+    argv += ["--replay", str(options.replay.resolve())] if options.replay else []
+    argv += ["--day", options.day] if options.day else []
+    argv += ["--record", str(options.record.resolve())] if options.record else []
     log.parent.mkdir(parents=True, exist_ok=True)
     begin = log.stat().st_size if log.exists() else 0
     name = options.environment
     print(f"starting the local environment of {name}, until `make down ENV={name}` …", file=sys.stderr)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
     end = time.monotonic() + START_S
     while not endpoints.exists():

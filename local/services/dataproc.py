@@ -253,9 +253,9 @@ class Dataproc:
         conf = declared | local_installation.conf | {"spark.local.dir": str(folder / "scratch")}
         conf["spark.sql.warehouse.dir"] = str(folder / "warehouse")
         conf["spark.sql.shuffle.partitions"] = "2"  # enough for little data
-        words = ["--master", "local[2]", *spark_options(conf)]
+        argv = ["--master", "local[2]", *spark_options(conf)]
         if files := [self._download_file(uri, folder, account) for uri in spark.get("pythonFileUris", ())]:
-            words += ["--py-files", ",".join(str(file) for file in files)]
+            argv += ["--py-files", ",".join(str(file) for file in files)]
         arguments = [str(each) for each in spark.get("args", ())]
         if REDELIVERY_WINDOW in arguments[:-1]:
             # The job compares it with the host's clock, while deliveries end in simulated time.
@@ -265,7 +265,7 @@ class Dataproc:
                 f"the job's {REDELIVERY_WINDOW}: ignored, because the job reads the host's clock"
             )
         arguments = resolve_yesterday(arguments, self._clock.now(), datetime.now(UTC))
-        return [*words, str(self._download_file(spark["mainPythonFileUri"], folder, account)), *arguments]
+        return [*argv, str(self._download_file(spark["mainPythonFileUri"], folder, account)), *arguments]
 
     def _download_file(self, uri: str, folder: Path, account: str) -> Path:
         """Download a file of a job as the cluster's service account. Raises LocalError, and DeniedError without

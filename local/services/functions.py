@@ -35,7 +35,7 @@ SERVICE_SUPPORTED = {
 }
 SERVICE_UNSUPPORTED = {
     "available_memory": "memory is not limited",
-    "available_cpu": "processor time is not limited",
+    "available_cpu": "CPU time is not limited",
     "min_instance_count": "there is always one instance",
     "ingress_settings": "only this host can reach it",
     "all_traffic_on_latest_revision": "there is one revision",

@@ -31,7 +31,7 @@ TEMPLATE_UNSUPPORTED = {
     "revision": "there is one revision",
 }
 CONTAINER_UNSUPPORTED = {
-    "resources": "memory and processor time are not limited",
+    "resources": "memory and CPU time are not limited",
     "liveness_probe": "a process that ends is restarted, but it is not probed",
     "volume_mounts": "volumes are not mounted",
     "working_dir": "it runs in the unpacked source archive",

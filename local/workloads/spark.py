@@ -159,10 +159,8 @@ def prepare(cache: Path = CACHE) -> LocalSpark:
 
 def _is_usable(java: Java, archive: Path) -> bool:
     """Whether the JVM starts with an archive. It ignores one of another JVM, but a truncated one makes it fail."""
-    words = [str(java.home / "bin" / "java"), f"-XX:SharedArchiveFile={archive}", "-version"]
-    return (
-        subprocess.run(words, capture_output=True, timeout=ARCHIVING_TIMEOUT_S, check=False).returncode == 0
-    )
+    argv = [str(java.home / "bin" / "java"), f"-XX:SharedArchiveFile={archive}", "-version"]
+    return subprocess.run(argv, capture_output=True, timeout=ARCHIVING_TIMEOUT_S, check=False).returncode == 0
 
 
 def _pyspark_folder() -> Path:

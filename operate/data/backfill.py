@@ -113,10 +113,14 @@ def _survey_bucket(cloud: Cloud, bucket: str, feeds: Sequence[Feed]) -> Survey:
             for blob in progress.track(listed, description=f"listing gs://{bucket}"):
                 survey.add(blob.name, blob.size or 0, feeds)
     except GoogleAPICallError as error:
-        raise OperateError(f"gs://{bucket} cannot be listed: {error.message}") from None
+        raise OperateError(
+            f"gs://{bucket} cannot be listed: {error.message}; fix the cause, then run this again"
+        ) from None
     if not survey.objects:
         found = f", only {survey.refused:,} objects such as {survey.refusals[0]}" if survey.refused else ""
-        raise OperateError(f"gs://{bucket} has nothing to archive{found}")
+        raise OperateError(
+            f"gs://{bucket} has nothing to archive{found}: check SOURCE, and [legacy] in source.toml"
+        )
     return survey
 
 

@@ -40,11 +40,11 @@ class Cdktf(Protocol):
         """Return a stack's JSON; `variables` are added to the environment variables. Raises OperateError."""
         ...
 
-    def run(self, words: Sequence[str]) -> int:
+    def run(self, argv: Sequence[str]) -> int:
         """Return cdktf's exit status. Raises OperateError."""
         ...
 
-    def terraform(self, stack: str, words: Sequence[str], output: Path | None = None) -> int:
+    def terraform(self, stack: str, argv: Sequence[str], output: Path | None = None) -> int:
         """Run Terraform in a synthesized stack's folder, with its output in a file; return the exit status."""
         ...
 
@@ -91,8 +91,8 @@ class Deployer:
         ]
         if others:
             raise OperateError(
-                f"{', '.join(others)} is still deployed, and its state is in {bucket.name}: run "
-                f"`make destroy ENV={settings.environment}` first"
+                f"stacks with a state in {bucket.name} are still deployed: {', '.join(others)}; run `make destroy` for "
+                "the environment of each, then this again"
             )
         document = self.cdktf.synthesize(settings.bootstrap_stack, {})
         self._check_unmanaged_resources(settings.bootstrap_stack, document, "bootstrap", "unbootstrap")

@@ -47,7 +47,7 @@ def _fetch_state(cloud: Cloud, path: str) -> str | None:
     except ApiError as error:
         if error.status in ABSENT:
             return None
-        raise OperateError(f"{path} cannot be looked up: {error}") from None
+        raise OperateError(f"{path} cannot be looked up: {error}; run this again") from None
 
 
 def _undelete(cloud: Cloud, path: str) -> None:
@@ -55,5 +55,6 @@ def _undelete(cloud: Cloud, path: str) -> None:
         cloud.call("POST", f"{cloud.endpoints.iam_beta}{path}:undelete", json={})
     except ApiError as error:
         raise OperateError(
-            f"{path} was deleted less than 30 days ago and cannot be undeleted: {error}"
+            f"{path} was deleted less than 30 days ago and cannot be undeleted: {error}; "
+            "undelete it in the console, then run this again"
         ) from None

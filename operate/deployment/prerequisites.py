@@ -84,7 +84,7 @@ def _missing_in_cloud(
 class ApiDisabledError(OperateError):
     """An API that must be called is not enabled; `api` is its host name.
 
-    What to do: run `make bootstrap`, which enables every API, and wait a minute.
+    What to do: run the command of the message, wait a minute, then run this again.
     """
 
     def __init__(self, api: str, settings: Settings) -> None:

@@ -83,6 +83,6 @@ def _replaced(plan: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 def _fetch(blob: Blob, file: Path) -> None:
     blob.reload(retry=RETRY)
     if (blob.size or 0) > MOST_BYTES:
-        raise OperateError(f"it has {blob.size} bytes, more than {MOST_BYTES}")
+        raise OperateError(f"the archive has {blob.size} bytes, and at most {MOST_BYTES} are compared")
     file.parent.mkdir(parents=True, exist_ok=True)
     blob.download_to_filename(str(file), retry=RETRY)

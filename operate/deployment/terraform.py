@@ -104,10 +104,10 @@ class Cdktf:
         document: dict[str, Any] = json.loads(file.read_text())
         return document
 
-    def run(self, words: Sequence[str]) -> int:
+    def run(self, argv: Sequence[str]) -> int:
         """Run `cdktf` in the foreground on the synthesized stacks, and return its exit status.
 
-        `words` begin with the command and the stack. cdktf handles signals itself. Raises OperateError if it cannot be
+        `argv` begin with the command and the stack. cdktf handles signals itself. Raises OperateError if it cannot be
         installed, or if Terraform cannot fetch the provider.
         """
         environ = self._environ
@@ -115,13 +115,13 @@ class Cdktf:
             INSTALL_CDKTF, cwd=ROOT, env=dict(environ), stdout=sys.stderr, check=False
         ).returncode:
             raise OperateError(f"cdktf-cli cannot be installed: run `{' '.join(INSTALL_CDKTF)}` to see why")
-        words = [str(CDKTF), *words, "--output", str(self._outdir), "--skip-synth", *_lock_option(environ)]
-        status = _run_in_foreground(words, ROOT, {**environ, **_configure_mirror(environ)})
+        argv = [str(CDKTF), *argv, "--output", str(self._outdir), "--skip-synth", *_lock_option(environ)]
+        status = _run_in_foreground(argv, ROOT, {**environ, **_configure_mirror(environ)})
         if status:
-            self._check_provider(words[2])
+            self._check_provider(argv[2])
         return status
 
-    def terraform(self, stack: str, words: Sequence[str], output: Path | None = None) -> int:
+    def terraform(self, stack: str, argv: Sequence[str], output: Path | None = None) -> int:
         """Run Terraform itself in the folder of a synthesized stack, and return its exit status.
 
         With `output`, standard output is appended to that file; standard error is still shown.
@@ -132,10 +132,10 @@ class Cdktf:
             {**self._environ, **_configure_mirror(self._environ)},
         )
         if output is None:
-            return _run_in_foreground([program, *words], folder, variables)
+            return _run_in_foreground([program, *argv], folder, variables)
         with output.open("ab") as file:
-            status = _run_in_foreground([program, *words], folder, variables, file)
-        if status and words[0] == "init":
+            status = _run_in_foreground([program, *argv], folder, variables, file)
+        if status and argv[0] == "init":
             self._check_provider(stack)
         return status
 
@@ -157,14 +157,14 @@ class Cdktf:
 
 
 def _run_in_foreground(
-    words: Sequence[str], folder: Path, environ: Mapping[str, str], output: BinaryIO | None = None
+    argv: Sequence[str], folder: Path, environ: Mapping[str, str], output: BinaryIO | None = None
 ) -> int:
     """Run a program in the foreground, which Ctrl-C ends, and return its exit status."""
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         # Ctrl-C reaches the whole group: Terraform ends its calls and saves the state, and is waited for.
         signal.signal(signal.SIGINT, lambda _number, _frame: None)
-        process = subprocess.Popen(words, cwd=folder, env=environ, stdout=output)
+        process = subprocess.Popen(argv, cwd=folder, env=environ, stdout=output)
 
         def end(_number: int, _frame: FrameType | None) -> None:
             process.terminate()

@@ -17,7 +17,7 @@ DEAD_LETTERS = "collect-dead"
 UNDELIVERED = "pubsub.googleapis.com/subscription/num_undelivered_messages"
 METRIC_WINDOW = timedelta(minutes=15)  # Monitoring shows a point up to some minutes late
 ROW_DAYS = 2
-MINUTES_OF_A_DAY = 1_440
+MINUTES_PER_DAY = 1_440
 QUERY_MILLISECONDS = 20_000  # less than a request may last
 
 
@@ -167,8 +167,8 @@ def _query_minutes(cloud: Cloud, settings: Settings, now: datetime) -> Minutes:
         f"WHERE collected_at >= TIMESTAMP '{day - timedelta(days=1)} 00:00:00+00'",
     )
     midnight = datetime.combine(day, time(), UTC)
-    missed = MINUTES_OF_A_DAY if first is None else (parse_time(first) - midnight) // timedelta(minutes=1)
-    expected = MINUTES_OF_A_DAY - min(max(missed, 0), MINUTES_OF_A_DAY)
+    missed = MINUTES_PER_DAY if first is None else (parse_time(first) - midnight) // timedelta(minutes=1)
+    expected = MINUTES_PER_DAY - min(max(missed, 0), MINUTES_PER_DAY)
     return Minutes(day, int(present), expected)
 
 

@@ -82,8 +82,8 @@ def remove_bucket(client: StorageClient, bucket: Bucket) -> None:
         f"{state.stack} ({len(state.resources)})" for state in read_states(client, bucket) if state.resources
     ]:
         raise OperateError(
-            f"the bucket {bucket.name} was not deleted: it holds the state of what is deployed, by stack: "
-            f"{', '.join(held)}"
+            f"the bucket {bucket.name} was not deleted: it holds the state of deployed resources, by stack: "
+            f"{', '.join(held)}; destroy these stacks, then run this again"
         )
     blobs = list(client.list_blobs(bucket, versions=True, retry=RETRY))
     if foreign := sorted({blob.name for blob in blobs if not blob.name.endswith((STATE, LOCK))}):
@@ -116,8 +116,8 @@ def _create(client: StorageClient, settings: Settings) -> str:
         ) from None
     except GoogleAPICallError as error:
         raise OperateError(
-            f"the state bucket {bucket.name} cannot be created: {error.message}; linking a billing account and "
-            "roles/storage.admin on the project are needed"
+            f"the state bucket {bucket.name} cannot be created: {error.message}; link a billing account to the "
+            "project, or ask for roles/storage.admin on it, then run this again"
         ) from None
     return f"the state bucket {bucket.name} was created in {settings.region}"
 

@@ -119,6 +119,6 @@ def _is_same_cloud(pid: int, environ: Mapping[str, str]) -> bool:
     return found == environ.get(ENDPOINT, "")
 
 
-def _run_program(*words: str) -> str:
-    done = subprocess.run(words, capture_output=True, text=True, timeout=PS_SECONDS, check=False)
+def _run_program(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=PS_SECONDS, check=False)
     return done.stdout

@@ -52,7 +52,7 @@ def fetch_tick_response(
     on_error: Callable[[ApiError], None] = lambda _: None,
     redact: Callable[[str], str] = str,
 ) -> TickResponse:
-    """Return the first usable response; if there is none, the first response. Raises ApiError.
+    """Return the first response that is usable or has a lasting fault; otherwise the first one. Raises ApiError.
 
     `limits` apply to all `tries` together. The metadata of the returned response counts the unusable ones. `on_error`
     is called with each ApiError, also where an earlier response is returned. `redact` removes secrets from log

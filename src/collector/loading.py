@@ -28,7 +28,7 @@ class LoadError(RuntimeError):
 
 
 class QuotaError(LoadError):
-    """A quota is exceeded: no further job is started for QUOTA_PAUSE after the last failure.
+    """A quota is exceeded: no further job is started for 5 minutes after the last failure.
 
     What to do: wait: collection of responses continues, and the nightly rebuild loads the rows. `make smoke` counts
     the day's load jobs.

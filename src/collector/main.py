@@ -42,7 +42,10 @@ def collect(request: flask.Request) -> tuple[str, int]:
         settings, feed, services = _get_instance()
         collect_tick(settings, feed, services, read_delivery(request.get_json(silent=True)))
     except EnvelopeError as error:
-        log(logging.ERROR, f"message rejected with status 400: {error}")
+        log(
+            logging.ERROR,
+            f"invalid message (status 400), which Pub/Sub redelivers until it is a dead letter: {error}",
+        )
         return str(error), 400
     except Exception as error:
         log(logging.ERROR, f"collection failed; Pub/Sub will redeliver the message: {error}", exc_info=True)

@@ -25,7 +25,7 @@ _DECODE_LOCK = Lock()
 class MoveResult(StrEnum):
     """The result of one object."""
 
-    MOVED = "moved"  # copied to the archive by this sweep
+    MOVED = "moved"  # copied to the archive by this sweep; the source stays while its tick can be redelivered
     SKIPPED = "skipped"  # nothing to copy: archived already, moved by another sweep, or a deleted wait marker
     RETAINED = (
         "retained"  # archived already, or a wait marker; the source stays while its tick can be redelivered
@@ -187,4 +187,4 @@ def _delete_source(source: Blob, deadline: Deadline, *, keep: bool) -> None:
     try:
         source.delete(if_generation_match=source.generation, **deadline.limits())
     except (NotFound, PreconditionFailed):
-        log(logging.INFO, f"{source.name} was deleted or replaced by somebody else", object=source.name)
+        log(logging.INFO, f"{source.name} was deleted or replaced by another process", object=source.name)

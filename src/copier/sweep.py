@@ -21,7 +21,7 @@ FIELDS = "items(name,bucket,generation,size,crc32c,timeCreated,metadata),nextPag
 MAX_LISTED = 50  # refusals and failures that the response lists; the counts include all
 
 
-_Job = tuple[Blob, Plan, dict[str, Blob]]  # an object, its plan, and the archived objects by name
+_PlannedObject = tuple[Blob, Plan, dict[str, Blob]]  # an object, its plan, and the archived objects by name
 
 
 @dataclass
@@ -61,10 +61,10 @@ def sweep_landing_bucket(
 ) -> Sweep:
     """Archive the landed objects; the next sweep continues where the deadline ended this one.
 
-    `clock` returns seconds, `now` the time that ages of ticks are computed with; `on_object` is called with the name of
-    each object. An object that cannot be moved is counted and left; it does not stop the others. A landed object within
-    the redelivery window is archived and not deleted. The next page is listed while the objects of a page are moved, so
-    at most two pages are in memory.
+    `clock` returns seconds, `now` the time from which the ages of ticks are computed; `on_object` is called with the
+    name of each object. An object that cannot be moved is counted and left; it does not stop the others. A landed
+    object within the redelivery window is archived and not deleted. The next page is listed while the objects of a page
+    are moved, so at most two pages are in memory.
     """
     deadline = Deadline(clock, clock() + settings.deadline_s)
     done = Sweep()
@@ -72,26 +72,26 @@ def sweep_landing_bucket(
     last_deletable = now() - timedelta(seconds=settings.redelivery_window_s)
     pages = iter(_list_pages(client, settings.landing_bucket))
 
-    def next_jobs() -> list[_Job]:
+    def plan_next_page() -> list[_PlannedObject]:
         page = [] if deadline.is_over() else next(filter(None, pages), [])
         plans = [plan_object(blob.name, blob.size, feeds) for blob in page]
         archived = _list_archived(client, settings, plans, deadline.halfway())
         return [(blob, each, archived) for blob, each in zip(page, plans, strict=True)]
 
-    def move(job: _Job) -> MoveResult | Exception | None:
+    def move(planned: _PlannedObject) -> MoveResult | Exception | None:
         if deadline.is_over():
             return None
-        is_in_window = _get_retention_start(job[1]) > last_deletable
-        return _move_object(*job, archive, deadline, keep=settings.keep or is_in_window)
+        is_in_window = _get_retention_start(planned[1]) > last_deletable
+        return _move_object(*planned, archive, deadline, keep=settings.keep or is_in_window)
 
     with (
         ThreadPoolExecutor(settings.threads, "move") as movers,
         ThreadPoolExecutor(1, "list") as lister,
     ):
-        listed = lister.submit(next_jobs)
-        while jobs := listed.result():
-            listed = lister.submit(next_jobs)
-            for (blob, *_), result in zip(jobs, movers.map(move, jobs), strict=True):
+        listed = lister.submit(plan_next_page)
+        while page := listed.result():
+            listed = lister.submit(plan_next_page)
+            for (blob, *_), result in zip(page, movers.map(move, page), strict=True):
                 on_object(blob.name)
                 if result is None:
                     done.complete = False
@@ -154,7 +154,7 @@ def _list_archived(
 ) -> dict[str, Blob]:
     """Return the archived objects by name, of the hours into which a page's objects go: one listing per hour.
 
-    After the deadline the listing stops: without it, the copy's precondition finds an existing object.
+    After the deadline the listing stops early; the copy's precondition then detects an existing object.
     """
     names = [name for plan in plans for name in _list_destinations(plan, settings)]
     hours = {name.rpartition("/")[0] + "/" for name in names}

@@ -1,4 +1,4 @@
-"""`python -m feed sources/<feed>` checks a feed; `python -m feed docs/data-dictionaries.md` renews the dictionaries."""
+"""`python -m feed sources/<feed>` checks a feed; `python -m feed docs/data-dictionaries.md` updates the document."""
 
 import sys
 from collections.abc import Iterable
@@ -16,9 +16,7 @@ def insert_dictionaries(document: str, feeds: Iterable[Feed]) -> str:
     before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(
-            f"the document has no markers for the dictionaries; expected the lines {BEGIN} and {END}"
-        )
+        raise ValueError(f"the document has no markers for the dictionaries; add the lines {BEGIN} and {END}")
     return "\n".join([before + BEGIN, *(render_data_dictionary(feed) for feed in feeds), END + after])
 
 

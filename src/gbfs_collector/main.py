@@ -45,7 +45,10 @@ def collect(request: flask.Request) -> tuple[str, int]:
         instance = _get_instance()
         instance.run_task(read_task(request.path, request.get_json(silent=True), instance.settings.shards))
     except EnvelopeError as error:
-        log(logging.ERROR, f"message rejected with status 400: {error}")
+        log(
+            logging.ERROR,
+            f"invalid message (status 400), which Pub/Sub redelivers until it is a dead letter: {error}",
+        )
         return str(error), 400
     except Exception as error:
         log(logging.ERROR, f"collection failed; Pub/Sub will redeliver the message: {error}", exc_info=True)

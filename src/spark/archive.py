@@ -72,7 +72,7 @@ def make_object_reader(
 ) -> Callable[[str], bytes]:
     """Return a thread-safe function that returns the stored bytes of an object.
 
-    The storage client's download takes three times the processor time of this plain request (1.4 instead of 0.5 ms),
+    The storage client's download takes three times the CPU time of this plain request (1.4 instead of 0.5 ms),
     which limits a batch of small objects. Instead of the client's checksum, gzip's checksum detects damage. The
     function raises ArchiveError, after retries.
     """

@@ -39,8 +39,8 @@ def main(arguments: list[str]) -> int:
     from spark.rebuild.day_batches import SUCCEEDED  # noqa: PLC0415 - imported by then
     from spark.rebuild.job import rebuild_days  # noqa: PLC0415
 
-    of_packs = {} if packs is None else {"batch_type": packs.PackDayBatches}
-    run = rebuild_days(settings, feed or packs.PACKS, gcs=gcs, bq=bq, run_hours=run_hours, **of_packs)
+    pack_options = {} if packs is None else {"batch_type": packs.PackDayBatches}
+    run = rebuild_days(settings, feed or packs.PACKS, gcs=gcs, bq=bq, run_hours=run_hours, **pack_options)
     if run.message:
         log(logging.WARNING if run.status == SUCCEEDED else logging.ERROR, run.message, status=run.status)
     sys.stdout.write(json.dumps({"event": "batch_finished", **run.row()}, ensure_ascii=False) + "\n")

@@ -15,8 +15,8 @@ STORAGE_URL = "https://storage.googleapis.com"
 ENDPOINTS = ("STORAGE_EMULATOR_HOST", "API_ENDPOINT_OVERRIDE")
 # One statement may change 4,000 partitions: https://cloud.google.com/bigquery/quotas#partitioned_tables
 MAX_DAYS = 4_000
-# Thirteen million rows of this feed, half a minute of reading on four processors: as long as BigQuery takes for a load
-# job and a statement, while the next batch is read.
+# 31 days of V'Lille are 13 million rows, read in half a minute on four CPUs. BigQuery takes about as long to load and
+# replace them, while the next days are read.
 DAYS_AT_ONCE = 31
 PACKS_FEED = "gbfs"  # all GBFS systems, whose responses are in packs
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
@@ -85,7 +85,10 @@ def read_settings(
     for option in ("project", "dataset", "location", "archive_bucket", "staging_bucket", "feed"):
         value = getattr(parsed, option)
         if not _NAME.fullmatch(value):
-            raise SettingsError(f"--{option.replace('_', '-')}: found {value!r}, expected a name")
+            raise SettingsError(
+                f"--{option.replace('_', '-')}: found {value!r}, expected letters, digits and "
+                "'._:-', the first of them a letter or a digit"
+            )
     host = next((environment[name] for name in ENDPOINTS if environment.get(name)), STORAGE_URL).rstrip("/")
     return Settings(
         project=parsed.project,
@@ -128,7 +131,7 @@ def _make_parser() -> argparse.ArgumentParser:
         type=int,
         default=DAYS_AT_ONCE,
         metavar="N",
-        help="how many days are read and replaced at once; a killed run repeats at most one such batch "
+        help="how many days are read and replaced at once; a killed run repeats at most this many "
         f"(default: {DAYS_AT_ONCE})",
     )
     parser.add_argument(
@@ -169,7 +172,5 @@ def read_feed(name: str, code: Path, scratch: Path) -> Feed:
         sources = code.parent / "sources"
     known = sorted(file.parent.name for file in sources.glob("*/source.toml"))
     if name not in known:
-        raise SettingsError(
-            f"--feed: found {name!r}, expected one of {', '.join(known) or 'none: no sources'}"
-        )
+        raise SettingsError(f"--feed: found {name!r}, expected {', '.join([PACKS_FEED, *known])}")
     return load_feed(sources / name)

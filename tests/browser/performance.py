@@ -101,13 +101,13 @@ def _measure_replay(browser: Browser, url: str) -> Figure:
         f"{milliseconds:.2g} ms of the page's thread for a frame, {1000 * cpu / frames:.2g} ms of all processes",
         f"{FRAME_MS:.3g} ms between frames at 60 a second",
         f"{milliseconds / FRAME_MS:.0%}",
-        f"processor time of Chromium; {MINUTES} minutes in {frames} frames and {seconds:.1f} s, "
+        f"CPU time of Chromium; {MINUTES} minutes in {frames} frames and {seconds:.1f} s, "
         f"{frames / seconds:.0f} frames a second.",
     )
 
 
 def _read_thread_seconds(session: CDPSession) -> float:
-    """Return the processor time of the tasks of the page's thread."""
+    """Return the CPU time of the tasks of the page's thread."""
     metrics: dict[str, float] = {
         each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]
     }
@@ -115,7 +115,7 @@ def _read_thread_seconds(session: CDPSession) -> float:
 
 
 def _sum_chromium_seconds() -> float:
-    """Return the processor time of the processes that this one started, with those that they waited for."""
+    """Return the CPU time of the processes that this one started, with those that they waited for."""
     parents: dict[int, int] = {}
     ticks: dict[int, int] = {}
     for pid, fields in list_processes():

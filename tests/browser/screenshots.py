@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 SIZE = ViewportSize(width=1280, height=900)
 CENTRE = 50.634, 3.062  # of Lille: latitude, longitude
 WORK_KM = 2.2  # from the centre; bikes are ridden there in the morning
-KM_A_DEGREE = 111.32
+KM_PER_DEGREE = 111.32
 TUESDAY, FRIDAY = 1, 4
 
 
@@ -54,8 +54,8 @@ def main() -> int:
 
 def _place(station: Station) -> Station:
     """Return a station whose bikes follow its place: parked where people live at night, near the centre by day."""
-    north = (station.latitude - CENTRE[0]) * KM_A_DEGREE
-    east = (station.longitude - CENTRE[1]) * KM_A_DEGREE * math.cos(math.radians(CENTRE[0]))
+    north = (station.latitude - CENTRE[0]) * KM_PER_DEGREE
+    east = (station.longitude - CENTRE[1]) * KM_PER_DEGREE * math.cos(math.radians(CENTRE[0]))
     centrality = 1 / (1 + (math.hypot(north, east) / WORK_KM) ** 2)
     own = (station.rest + station.phase) % 1  # what differs between neighbours
     rest = 0.8 - 0.76 * centrality + 0.36 * (own - 0.5)

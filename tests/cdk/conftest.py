@@ -18,7 +18,7 @@ from tests.conftest import ENVIRONMENTS, MakeOnce
 ROOT = Path(__file__).parents[2]
 SYNTH_TIMEOUT_S = 240
 SNAPSHOTS = Path(__file__).with_name("snapshots")
-RENEW = (
+UPDATE = (
     "if this is meant, run `.venv/bin/pytest tests/cdk/test_stack.py tests/cdk/test_bootstrap.py --update-snapshots`, "
     "then `make unit` again: tests of the snapshot say what else a new resource needs; commit what changes"
 )
@@ -79,7 +79,7 @@ def read_synthesis(outdir: Path) -> Synthesis:
 
 
 def check_snapshot(stack: dict[str, Any], name: str, *, update: bool) -> None:
-    """Fail with a list of what differs between a stack and its snapshot, or renew the snapshot.
+    """Fail with a list of what differs between a stack and its snapshot, or update the snapshot.
 
     Digests, which change with the code, are not compared.
     """
@@ -93,7 +93,7 @@ def check_snapshot(stack: dict[str, Any], name: str, *, update: bool) -> None:
     if text != reviewed:
         differences = sorted(find_differences(json.loads(reviewed), json.loads(text)))
         listed = "\n".join(f"  {each}" for each in differences) or "  the format of the file"
-        pytest.fail(f"the stack differs from {file.relative_to(ROOT)}:\n{listed}\n{RENEW}", pytrace=False)
+        pytest.fail(f"the stack differs from {file.relative_to(ROOT)}:\n{listed}\n{UPDATE}", pytrace=False)
 
 
 def without_comments(stack: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def roles_of(stack: dict[str, Any], account: str) -> dict[str, str | None]:
 def test_the_stack_is_the_reviewed_one(
     synthesis: Synthesis, ci: dict[str, Any], name: str, pytestconfig: pytest.Config
 ) -> None:
-    """`pytest --update-snapshots` renews the snapshot."""
+    """`pytest --update-snapshots` updates the snapshot."""
     update = pytestconfig.getoption("--update-snapshots")
     check_snapshot(ci if name == "ci-bootstrap" else synthesis.stacks[name], f"vlille-{name}", update=update)
 

@@ -49,7 +49,7 @@ def test_the_stacks_are_those_of_the_environments_there_are(synthesis: Synthesis
 def test_the_stack_is_the_reviewed_one(
     synthesis: Synthesis, environment: str, pytestconfig: pytest.Config
 ) -> None:
-    """`pytest --update-snapshots` renews the snapshot."""
+    """`pytest --update-snapshots` updates the snapshot."""
     update = pytestconfig.getoption("--update-snapshots")
     check_snapshot(synthesis.stacks[environment], f"vlille-{environment}", update=update)
 

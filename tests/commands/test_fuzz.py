@@ -81,18 +81,18 @@ OPTIONAL_SECTIONS = (
 )
 
 
-def values(dice: random.Random) -> Iterator[str]:
+def values(rng: random.Random) -> Iterator[str]:
     yield from ODD[: max(VALUES, len(ODD))]
     for _ in range(VALUES - len(ODD)):
-        kind = dice.randrange(3)
+        kind = rng.randrange(3)
         if kind == 0:
-            yield "".join(dice.choice(string.printable) for _ in range(dice.randrange(1, 40)))
+            yield "".join(rng.choice(string.printable) for _ in range(rng.randrange(1, 40)))
         elif kind == 1:
-            yield "".join(chr(dice.randrange(1, 0x2FF)) for _ in range(dice.randrange(1, 20)))
+            yield "".join(chr(rng.randrange(1, 0x2FF)) for _ in range(rng.randrange(1, 20)))
         else:
-            odd_word = dice.choice(ODD)
-            at = dice.randrange(len(odd_word) + 1)
-            yield odd_word[:at] + dice.choice(ODD) + odd_word[at:]
+            odd_word = rng.choice(ODD)
+            at = rng.randrange(len(odd_word) + 1)
+            yield odd_word[:at] + rng.choice(ODD) + odd_word[at:]
 
 
 def check_sentence(error: UsageError | SettingsError, name: str) -> None:
@@ -131,9 +131,9 @@ def test_a_variable_is_accepted_or_refused_in_one_sentence(
 
 
 def test_any_typed_text_is_parsed_or_refused() -> None:
-    dice = random.Random(1)  # noqa: S311 - not for secrets
-    for value in values(dice):
-        target = dice.choice(list(TARGETS))
+    rng = random.Random(1)  # noqa: S311 - not for secrets
+    for value in values(rng):
+        target = rng.choice(list(TARGETS))
         try:
             select_options([target], parse_typed_options(value), PROJECT)
             select_options([target], [(value[:20], value)], PROJECT)
@@ -147,10 +147,10 @@ def keys_of(section: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
         yield from keys_of(inner, f"{prefix}{field.name}.") if inner else (f"{prefix}{field.name}",)
 
 
-def literal(value: str, dice: random.Random) -> str:
+def literal(value: str, rng: random.Random) -> str:
     """A TOML literal of some type for a value."""
     text = msgspec.json.encode(value.encode("utf-8", "replace").decode()).decode()
-    return dice.choice(
+    return rng.choice(
         (text, text, value, "7", "-1", "true", "[]", "{}", "1.5", "1979-05-27", f"[{text}]", "9" * 400)
     )
 
@@ -166,11 +166,11 @@ def write_value(lines: list[str], key: str, value: str) -> str:
 
 @pytest.mark.parametrize("key", list(keys_of(settings.EnvironmentFile)))
 def test_a_setting_is_accepted_or_refused_in_one_sentence(key: str, tmp_path: Path) -> None:
-    dice = random.Random(key)  # noqa: S311 - not for secrets
+    rng = random.Random(key)  # noqa: S311 - not for secrets
     lines = [*(ENVIRONMENTS / "dev.toml").read_text().splitlines(), *OPTIONAL_SECTIONS]
     file = tmp_path / "dev.toml"
-    for value in values(dice):
-        file.write_text(write_value(lines, key, literal(value, dice)), "utf-8", errors="replace")
+    for value in values(rng):
+        file.write_text(write_value(lines, key, literal(value, rng)), "utf-8", errors="replace")
         try:
             load_environment(file, ["vlille_gbfs"])
         except SettingsError as error:

@@ -169,9 +169,9 @@ def test_a_variable_that_the_project_cannot_use_is_refused(checkout: Path, varia
     ],
 )
 def test_a_valid_command_runs_its_program(checkout: Path, typed: list[str], ran: list[str]) -> None:
-    done, words = make(checkout, *typed)
+    done, argv = make(checkout, *typed)
     assert done.returncode == 0, done.stderr
-    assert words == [ran]
+    assert argv == [ran]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_replay_may_have_any_file_name(checkout: Path, command: str, name: str
 def test_a_local_deploy_needs_no_environment(checkout: Path) -> None:
     done, ran = make(checkout, "destroy", "TO=local")
     assert done.returncode == 0, done.stderr
-    assert [words[:3] for words in ran] == [
+    assert [argv[:3] for argv in ran] == [
         ["-m", "local", "cloud"],
         ["-m", "operate", "destroy"],
         ["-m", "local", "down"],

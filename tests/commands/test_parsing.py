@@ -21,7 +21,7 @@ def make_parser() -> Parser:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("argv", "message"),
     [
         ([], "command: this argument is missing; `python -m operate --help` describes it"),
         (["log"], "command: found 'log' (did you mean \"logs\"?); accepted: logs, orphans, sql"),
@@ -41,10 +41,10 @@ def make_parser() -> Parser:
     ],
 )
 def test_a_usage_error_is_one_message(
-    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        make_parser().parse_args(words)
+        make_parser().parse_args(argv)
     assert ended.value.code == 2
     assert capsys.readouterr() == ("", f"error: {message}\n")
 

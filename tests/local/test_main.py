@@ -29,7 +29,7 @@ FAILURES: list[tuple[BaseException, int, str]] = [
         requests.ConnectionError("connection to 127.0.0.1 refused"),
         1,
         "\nan emulator does not respond, so all processes were stopped: connection to 127.0.0.1 refused; "
-        "see its log\n",
+        "run the command again, or see its log in the folder logs of the environment\n",
     ),
     (KeyboardInterrupt(), 130, "\ninterrupted: all processes were stopped\n"),
     (

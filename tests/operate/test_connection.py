@@ -82,7 +82,7 @@ def test_an_unreachable_cloud_ends_the_command() -> None:
 
 
 def test_a_single_call_without_a_response_is_reported_by_itself() -> None:
-    """A service may be down while others respond: what asks it decides."""
+    """A service may be down while others respond: the caller decides."""
     client = cloud(200, requests.ConnectionError("[Errno 111] Connection refused"))
     client.call("GET", "https://a.example/b")
     with pytest.raises(ApiError, match=r"^no response from https://b\.example/c: the connection is refused$"):
@@ -111,7 +111,7 @@ def test_a_cause_deep_inside_a_librarys_error_is_found() -> None:
     assert find_connection_error(ValueError("x"), "Cloud Storage") is None
 
 
-WORDS = {
+REQUIRED_OPTIONS = {
     "run": ["--job", "collect"],
     "backfill": ["--source", "gs://old-files"],
     "export": ["--day", "2026-11-26"],
@@ -136,7 +136,7 @@ def offline(
     program: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> dict[str, str]:
-    """Variables with which all services refuse the connection, as does what exchanges a login for a token."""
+    """Variables with which all services refuse the connection, and so does the token endpoint."""
     for module in ("data.backfill", "state.bucket", "state.locks", "state.state_files"):
         monkeypatch.setattr(f"operate.{module}.RETRY", DEFAULT_RETRY.with_timeout(0.1))
     monkeypatch.setattr(querying, "RETRY", querying.RETRY.with_timeout(0.1))
@@ -155,7 +155,7 @@ def offline(
 def test_every_command_without_a_connection_reports_one_message(
     command: str, offline: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([command, "--env", "dev", *WORDS.get(command, [])], offline) == 1
+    assert main([command, "--env", "dev", *REQUIRED_OPTIONS.get(command, [])], offline) == 1
     printed = capsys.readouterr()
     lines = (printed.out + printed.err).splitlines()
     shown = [

@@ -108,14 +108,14 @@ def test_ctrl_c_ends_with_a_sentence_and_the_status_that_shells_know(
     assert capsys.readouterr().err == "\nnothing was done\n"
 
 
-@pytest.mark.parametrize(("words", "verbs"), [(["--job", "batch"], ["batch"]), ([], list(JOBS))])
+@pytest.mark.parametrize(("argv", "verbs"), [(["--job", "batch"], ["batch"]), ([], list(JOBS))])
 def test_all_jobs_or_the_one_that_is_named(
-    google: Google, environ: dict[str, str], words: list[str], verbs: list[str]
+    google: Google, environ: dict[str, str], argv: list[str], verbs: list[str]
 ) -> None:
     for job in JOBS:
         url = f"/cloud_scheduler/{PARENT}/{PLACE}/jobs/{job}"
         google.responses |= {f"GET {url}": (200, {"state": "PAUSED"}), f"POST {url}:resume": (200, {})}
-    assert main(["resume", "--env", "dev", *words], environ) == 0
+    assert main(["resume", "--env", "dev", *argv], environ) == 0
     resumed = [call.rpartition("/")[2] for call in google.calls if call.startswith("POST")]
     assert resumed == [f"{job}:resume" for job in verbs]
 
@@ -130,7 +130,7 @@ def test_rejected_credentials_are_reported_with_the_command_that_fixes_them(
     assert "run `gcloud auth application-default login`" in printed.err
 
 
-@pytest.mark.parametrize("words", [["run"], ["run", "--job", ""], ["logs", "--lines", "0"]])
-def test_a_usage_error_ends_with_status_2(environ: dict[str, str], words: list[str]) -> None:
+@pytest.mark.parametrize("argv", [["run"], ["run", "--job", ""], ["logs", "--lines", "0"]])
+def test_a_usage_error_ends_with_status_2(environ: dict[str, str], argv: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        main(words, environ)
+        main(argv, environ)

@@ -1,4 +1,4 @@
-"""A deterministic world: virtual time, processes that run one at a time, and faults at every call of a client.
+"""A deterministic world: simulated time, processes that run one at a time, and faults at every call of a client.
 
 The product's functions run unchanged, each in a greenlet. A call of a service becomes two events: its effect on the
 service, and its return. Other processes run in between. A seed determines every delay and every fault, so that one seed
@@ -61,7 +61,7 @@ class Process:
 
 @dataclass
 class World:
-    """Virtual time, events in order, and the random numbers."""
+    """Simulated time, events in order, and the random numbers."""
 
     seed: int
     start: datetime

@@ -116,7 +116,7 @@ def test_log_lines_are_json_with_a_severity(rebuilt: Rebuilt) -> None:
     assert all({"severity", "time", "message"} <= line.keys() for line in lines)
 
 
-def test_the_master_is_the_submissions(rebuilt: Rebuilt) -> None:
+def test_the_master_is_that_of_spark_submit(rebuilt: Rebuilt) -> None:
     lines = [json.loads(line) for line in rebuilt.done.stdout.splitlines() if line.startswith("{")]
     assert [(line["master"], line["parallelism"]) for line in lines if "master" in line] == [(MASTER, 3)]
 

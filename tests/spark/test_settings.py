@@ -77,7 +77,7 @@ def test_storage_emulator(host: str, url: str) -> None:
         ({"to": "2023-10-30"}, ["--to", "found 2023-10-30", "expected 2023-10-29 (today in UTC)"]),
         ({"from_": "0001-01-01"}, ["days, expected at most 4000"]),
         ({"feed": ""}, ["--feed", "''"]),
-        ({"dataset": "vlille; DROP TABLE x"}, ["--dataset", "expected a name"]),
+        ({"dataset": "vlille; DROP TABLE x"}, ["--dataset", "expected letters, digits"]),
         ({"location": ""}, ["--location", "''"]),
         ({"archive_bucket": "gs://archive"}, ["--archive-bucket", "gs://archive"]),
         ({"redelivery_window_s": "-1"}, ["--redelivery-window-s", "found -1"]),
@@ -124,6 +124,6 @@ def test_unknown_feed_lists_those_there_are(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "sources", tmp_path / "sources")
     (tmp_path / "src").mkdir()
     with pytest.raises(
-        SettingsError, match=r"--feed: found 'vlile_ods', expected one of vlille_gbfs, vlille_ods, vlille_ogc"
+        SettingsError, match=r"--feed: found 'vlile_ods', expected gbfs, vlille_gbfs, vlille_ods, vlille_ogc"
     ):
         read_feed("vlile_ods", tmp_path / "src", tmp_path)

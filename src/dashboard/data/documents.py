@@ -26,7 +26,7 @@ FIRST_DAY = date(2010, 1, 1)
 
 
 class UnknownDayError(ValueError):
-    """The requested day is in the future, or before FIRST_DAY.
+    """The requested day is in the future, or before 2010.
 
     What to do: request a day from the first one of the history to today, in the form 2026-11-24.
     """

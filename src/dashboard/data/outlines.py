@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 MARGIN_KM = 0.7  # between the outermost stations and the hull
-KM_A_DEGREE = 111.32
+KM_PER_DEGREE = 111.32
 MAX_LOCATIONS = 20_000
 DIGITS = 5  # decimals of a degree: about a metre
 HULL_STEPS = 12  # points of the circle around each station
@@ -64,8 +64,8 @@ def compute_outlines(locations: Sequence[StationLocation]) -> list[Outline]:
         return []
     merged = merge_names(location.area for location in spots.values() if location.area)
     middle = sum(latitude for latitude, _ in spots) / len(spots)
-    scale = KM_A_DEGREE * math.cos(math.radians(middle))
-    points = [(longitude * scale, latitude * KM_A_DEGREE) for latitude, longitude in spots]
+    scale = KM_PER_DEGREE * math.cos(math.radians(middle))
+    points = [(longitude * scale, latitude * KM_PER_DEGREE) for latitude, longitude in spots]
     areas = [merged[fold_name(location.area)] if location.area else "" for location in spots.values()]
     spellings = Counter(location.area for location in spots.values() if location.area)
     # The most frequent spelling of each name, with its accents and hyphens.
@@ -80,7 +80,7 @@ def compute_outlines(locations: Sequence[StationLocation]) -> list[Outline]:
         Outline(
             displayed.get(area, area),
             [
-                [[round(x / scale, DIGITS), round(y / KM_A_DEGREE, DIGITS)] for x, y in ring]
+                [[round(x / scale, DIGITS), round(y / KM_PER_DEGREE, DIGITS)] for x, y in ring]
                 for ring in _join_edges(border[area])
             ],
         )

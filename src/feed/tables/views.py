@@ -94,7 +94,7 @@ def data_views(feed: Feed, dataset: str, time_zone: str) -> list[View]:
         ),
         View(
             "quarantine_counts",
-            "A row per day (UTC) and reason: records and responses that could not become rows",
+            "A row per day (UTC) and reason: entries of the quarantine, which are records, values and responses",
             _quarantine_counts(feed, dataset),
         ),
         View(

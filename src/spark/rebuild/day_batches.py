@@ -97,10 +97,10 @@ class DayBatches:
             notes.append(f"nothing is archived for {format_days(self.empty)}: these days were not changed")
         return SUCCEEDED, "; ".join(notes) or None
 
-    def forget(self) -> None:
+    def delete_progress(self) -> None:
         """Delete the progress of this run and of earlier ones, because no run has to continue it."""
         try:
-            self.progress.forget(self.settings.days)
+            self.progress.delete(self.settings.days)
         except Exception as error:  # noqa: BLE001 - what the run did stays done
             log(
                 logging.WARNING,

@@ -102,8 +102,8 @@ def rebuild_days(
         log(logging.ERROR, f"the run failed: {message}", exc_info=True)
     if status == FAILED and work.done:
         message = (
-            f"{message}. This is about the days that failed: {format_days(work.done)} are already replaced, and the "
-            "next run skips them"
+            f"{message}. The other days are already replaced, and the next run skips them: "
+            f"{format_days(work.done)}"
         )
     run = Run(
         run_id=work.run_id,
@@ -119,7 +119,7 @@ def rebuild_days(
     )
     recorded = _record_run(bq, settings.table("batch_runs"), run)
     if recorded.is_done:
-        work.forget()
+        work.delete_progress()
     return recorded
 
 
@@ -144,6 +144,10 @@ def _record_run(bq: bigquery.Client, table: str, run: Run) -> Run:
     try:
         record_run(bq, table, batch_runs_schema(), run.row())
     except Exception as error:  # noqa: BLE001 - the days are replaced in any case
-        log(logging.ERROR, f"the run could not be recorded in {table}: {error}", exc_info=True)
+        log(
+            logging.ERROR,
+            f"the run could not be recorded in {table}: {error}; run the batch again: it repeats no replaced day",
+            exc_info=True,
+        )
         return run
     return replace(run, is_recorded=True)

@@ -67,7 +67,7 @@ class Progress:
         blob = self._client.bucket(self._bucket).blob(name)
         blob.upload_from_string(json.dumps(batch), "application/json", retry=DEFAULT_RETRY)
 
-    def forget(self, days: Iterable[date]) -> None:
+    def delete(self, days: Iterable[date]) -> None:
         """Delete the objects of batches that begin with one of the days."""
         first_days = {day.isoformat() for day in days}
         for blob in self._client.list_blobs(self._bucket, prefix=self._prefix):

@@ -19,11 +19,11 @@ _NO_KEYS = frozenset({None, "", UNSET})
 
 
 class UnexpectedShapeError(ValueError):
-    """A response has something that only `parse_response` can handle."""
+    """A response has something that only `parse_response` can handle, such as a value out of range."""
 
 
 class ConversionCache(dict[Any, Any]):
-    """JSON value → native value of a column, UTC times as microseconds; each value is converted once."""
+    """JSON value → native value of a column, UTC times as microseconds. It is emptied when it has 100,000 values."""
 
     def __init__(self, column: Column) -> None:
         super().__init__({None: None})

@@ -35,7 +35,7 @@ from spark.rebuild.planning import ArchiveHour, StoredObject
 from spark.rebuild.statistics import HourResult, RunStatistics
 from spark.responses.decoding import Decoder, decompress_fast, make_decoder
 
-# A GET waits 50 to 100 ms for the service and takes half a millisecond of processor time.
+# A GET waits 50 to 100 ms for the service and takes half a millisecond of CPU time.
 READ_THREADS = 192
 READ_AHEAD = 1, 384  # the prefetch window in objects: initially, and at most
 READ_AHEAD_BYTES = 64 * 2**20

@@ -41,9 +41,9 @@ def test_compute_is_the_time_of_ticks_and_the_waits_beyond_the_free_tier() -> No
 
 
 def test_the_nightly_batch_is_a_cluster_of_one_machine() -> None:
-    cpu_minutes = 111.7 * 1_000 * 1_440 * MODEL["measured"]["batch_cpu_seconds_a_row"] * 2 / 60
-    an_hour = 4 * (0.02399 + 0.01) + 16 * 0.003216 + 50 * 0.04 / 730
-    expected = 30 * (4 + cpu_minutes / 4) / 60 * an_hour
+    cpu_minutes = 111.7 * 1_000 * 1_440 * MODEL["measured"]["batch_cpu_seconds_per_row"] * 2 / 60
+    per_hour = 4 * (0.02399 + 0.01) + 16 * 0.003216 + 50 * 0.04 / 730
+    expected = 30 * (4 + cpu_minutes / 4) / 60 * per_hour
     assert compute_costs(MODEL, 1_000)["nightly batch"] == pytest.approx(expected)
 
 

@@ -1,4 +1,4 @@
-"""The bill of materials (CycloneDX) of each archive: its third-party packages, in reproducible bytes."""
+"""The SBOM (CycloneDX) of each archive: its third-party packages, in reproducible bytes."""
 
 import json
 import zipfile
@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from cdk.artifacts.bill_of_materials import (
     BaseImage,
     Package,
-    build_bill,
+    build_sbom,
     read_base_images,
     read_requirements,
-    write_bills,
+    write_sboms,
 )
 from tests.cdk.conftest import Synthesis
 from tests.delivery.workflows.documents import CHECKS, run_check
@@ -61,27 +61,27 @@ def test_base_images_are_read_with_their_digests(line: str, expected: list[BaseI
 
 
 @pytest.mark.unit
-def test_a_bill_has_packages_image_and_what_is_installed(tmp_path: Path) -> None:
+def test_an_sbom_has_packages_image_and_what_is_installed(tmp_path: Path) -> None:
     archive = tmp_path / "copier-0123456789abcdef.zip"
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr(zipfile.ZipInfo("requirements.txt"), REQUIREMENTS)
         file.writestr(zipfile.ZipInfo("Dockerfile"), f"FROM python:3.13@{DIGEST}\n")
         file.writestr(zipfile.ZipInfo("Some_Wheel-2.0.dist-info/METADATA"), "")
-    (written,) = write_bills(tmp_path)
+    (written,) = write_sboms(tmp_path)
     assert written == tmp_path / "copier-0123456789abcdef.cdx.json"
-    bill = json.loads(written.read_text())
-    assert [each["purl"] for each in bill["components"]] == [
+    sbom = json.loads(written.read_text())
+    assert [each["purl"] for each in sbom["components"]] == [
         f"pkg:docker/python@{DIGEST}?tag=3.13",
         "pkg:pypi/other@4.5",
         "pkg:pypi/some-package@1.2.3",
         "pkg:pypi/some-wheel@2.0",
     ]
-    package = bill["components"][2]
+    package = sbom["components"][2]
     assert package["scope"] == "optional"
     assert [each["content"] for each in package["externalReferences"][0]["hashes"]] == [ONE, TWO]
-    assert bill["metadata"]["component"]["version"] == "0123456789abcdef"
+    assert sbom["metadata"]["component"]["version"] == "0123456789abcdef"
     before = written.read_bytes()
-    write_bills(tmp_path)
+    write_sboms(tmp_path)
     assert written.read_bytes() == before
 
 
@@ -94,20 +94,20 @@ def test_every_pin_is_read_once_and_in_order(pins: list[tuple[str, str]]) -> Non
 
 
 @pytest.mark.synth
-def test_every_archive_of_a_stack_has_a_bill_that_follows_the_schema(synthesis: Synthesis) -> None:
+def test_every_archive_of_a_stack_has_an_sbom_that_follows_the_schema(synthesis: Synthesis) -> None:
     folder = synthesis.folder("dev")
     archives = sorted(folder.rglob("*.zip"))
-    bills = sorted(folder.rglob("*.cdx.json"))
+    sboms = sorted(folder.rglob("*.cdx.json"))
     assert [each.with_suffix("") for each in archives] == [
-        each.with_suffix("").with_suffix("") for each in bills
+        each.with_suffix("").with_suffix("") for each in sboms
     ]
     (schema,) = CHECKS.parent.glob(
         "lib/python*/site-packages/cyclonedx/schema/_res/bom-1.6.SNAPSHOT.schema.json"
     )
-    done = run_check("check-jsonschema", "--schemafile", schema, *bills)
+    done = run_check("check-jsonschema", "--schemafile", schema, *sboms)
     assert done.returncode == 0, done.stdout
-    by_name = {each.name.split("-")[0]: build_bill(each) for each in archives}
-    names = {name: {each["name"] for each in bill["components"]} for name, bill in by_name.items()}
+    by_name = {each.name.split("-")[0]: build_sbom(each) for each in archives}
+    names = {name: {each["name"] for each in sbom["components"]} for name, sbom in by_name.items()}
     assert {"python", "gunicorn", "google-cloud-storage"} <= names["copier"]
     assert {"functions-framework", "msgspec"} <= names["collector"] | {"msgspec"}
     assert {"pyarrow", "msgspec"} <= names["packages"]

@@ -137,8 +137,8 @@ def test_all_points_are_found_nearest_first(found: list[tuple[int, int, str]]) -
 
 @pytest.mark.long
 def test_the_outlines_of_thousands_of_locations_contain_each_of_them() -> None:
-    dice = random.Random(3)  # noqa: S311 - not for secrets
-    spots = {(dice.uniform(50.4, 50.9), dice.uniform(2.7, 3.4)) for _ in range(4_000)}
+    rng = random.Random(3)  # noqa: S311 - not for secrets
+    spots = {(rng.uniform(50.4, 50.9), rng.uniform(2.7, 3.4)) for _ in range(4_000)}
     locations = [StationLocation(x, y, "NORTH" if x > 50.65 else "SOUTH") for x, y in sorted(spots)]
     shapes = compute_outlines(locations)
     assert [each.area for each in shapes] == ["NORTH", "SOUTH"]

@@ -1,4 +1,4 @@
-"""Digests of base images: found, written into every Dockerfile at once, and renewed.
+"""Digests of base images: found, written into every Dockerfile at once, and updated.
 
 After a failure no file is changed.
 """
@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from cdk.artifacts.bill_of_materials import BaseImage
-from delivery.dependencies.base_images import find_digest, find_dockerfiles, find_unpinned, renew_pins
+from delivery.dependencies.base_images import find_digest, find_dockerfiles, find_unpinned, update_pins
 from delivery.errors import DeliveryError
 
 pytestmark = pytest.mark.unit
@@ -46,7 +46,7 @@ def files(tmp_path: Path) -> list[Path]:
     return find_dockerfiles(tmp_path)
 
 
-def test_pins_are_written_and_renewed(files: list[Path], tmp_path: Path) -> None:
+def test_pins_are_written_and_updated(files: list[Path], tmp_path: Path) -> None:
     requested: list[BaseImage] = []
 
     def find(image: BaseImage) -> str:
@@ -54,12 +54,12 @@ def test_pins_are_written_and_renewed(files: list[Path], tmp_path: Path) -> None
         return NEW
 
     assert len(find_unpinned(files, tmp_path)) == 1
-    assert renew_pins(files, find) == ["copier/Dockerfile: pinned", "dashboard/Dockerfile: pinned"]
+    assert update_pins(files, find) == ["copier/Dockerfile: pinned", "dashboard/Dockerfile: pinned"]
     assert requested == [BaseImage("python", "3.13", "")]
     for file in files:
         assert file.read_text() == f"# a comment\nFROM python:3.13@{NEW}\nRUN echo FROM python:3.13\n"
     assert find_unpinned(files, tmp_path) == []
-    assert renew_pins(files, find) == []
+    assert update_pins(files, find) == []
 
 
 def test_a_base_that_is_not_pinned_is_refused_and_so_are_two_digests(
@@ -82,7 +82,7 @@ def test_nothing_is_written_where_a_digest_is_not_found(files: list[Path]) -> No
         raise DeliveryError("no connection")
 
     with pytest.raises(DeliveryError, match="no connection"):
-        renew_pins(files, fail)
+        update_pins(files, fail)
     assert [file.read_bytes() for file in files] == before
 
 

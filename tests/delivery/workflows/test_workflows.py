@@ -132,7 +132,7 @@ def _lines(job: dict[str, Any]) -> set[str]:
 def test_every_step_is_a_make_target_without_expressions() -> None:
     text = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z]+):", text, re.MULTILINE))
-    # One command runs before `make` could create the environment.
+    # One command runs before `make` can create .venv.
     for line in lines() - {"python -m commands.environments"}:
         match = re.fullmatch(r"make ([a-z]+)((?: [A-Z]+=\w+)*)", line)
         assert match, line

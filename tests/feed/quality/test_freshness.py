@@ -32,7 +32,7 @@ CHANGES: list[tuple[str, Any, bool]] = [
     ("nb_velos_dispo", 77, True),
     ("nb_places_dispo", None, True),
     ("etat", "RÉFORMÉ", True),
-    ("date_modification", TICK, False),  # some APIs renew it although nothing moves
+    ("date_modification", TICK, False),  # some APIs update it although nothing moves
     ("nom", "another name", False),
 ]
 

@@ -1,6 +1,6 @@
 """Record what the google provider plans for an edit of each setting of a deployed environment.
 
-`python -m tests.local.control_plane.edits dev prod` renews these environments in edits-6.50.0.json: each must be
+`python -m tests.local.control_plane.edits dev prod` updates these environments in edits-6.50.0.json: each must be
 deployed with `make deploy TO=local` and the real provider, which VLILLE_PROVIDER_MIRROR names. Nothing is applied, and
 each file is restored. `gbfs` has the edits of [gbfs]: gbfs.toml is dev.toml with another project, and GBFS at its end.
 The whole section is added in dev, and removed in gbfs.

@@ -6,7 +6,7 @@ a request that changes something, with the later reads whose response is new. No
 not recorded, and addresses are on loopback.
 
 It also writes stack-6.50.0.json, the stack of that deploy. A change of the stack needs no new recording: the tests
-compare the requests with the stack that they were recorded from. Renew both when the provider's version changes, or
+compare the requests with the stack that they were recorded from. Update both when the provider's version changes, or
 when the stack has a resource type whose requests the recording should have.
 """
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.local
 
 ROOT = Path(__file__).parents[3]
 COPIED = ("cdk", "commands", "local", "sources", "src")
-WORDS = ("demo", "--ticks", "1", "--feed", "vlille_ods", "--replay")
+DEMO = ("demo", "--ticks", "1", "--feed", "vlille_ods", "--replay")
 GRANT = re.compile(r"google_\w+_iam_member")
 # Grants without which nothing here fails, each with the reason: only the real cloud would show it.
 ONLY_THE_CLOUD: dict[tuple[str, str, str], str] = {}
@@ -56,7 +56,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     (code / "stacks.py").write_text((ROOT / "stacks.py").read_text() + WITHOUT)
     (code / ".cache").symlink_to(ROOT / ".cache")
     path = f"{code}:{code / 'src'}"
-    return run(tmp_path_factory.mktemp("broken"), *WORDS, str(EXAMPLE), PYTHONPATH=path)
+    return run(tmp_path_factory.mktemp("broken"), *DEMO, str(EXAMPLE), PYTHONPATH=path)
 
 
 def test_the_whole_pipeline_runs_under_its_roles(unusual_demo: FinishedRun) -> None:

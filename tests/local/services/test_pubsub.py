@@ -70,7 +70,7 @@ def endpoint() -> Iterator[Callable[..., Endpoint]]:
 
 
 @pytest.fixture
-def timed(environment: LocalEnvironment) -> Iterator[LocalEnvironment]:
+def simulated(environment: LocalEnvironment) -> Iterator[LocalEnvironment]:
     clock = SimulatedClock(NOON)
     environment.clock = clock
     yield environment
@@ -81,7 +81,7 @@ def make(kind: str) -> Resource:
     return Resource(f"{kind}.x", kind, "x", {})
 
 
-def declare(environment: LocalEnvironment, url: str, **more: Any) -> tuple[PubSub, str, str]:
+def create_subscription(environment: LocalEnvironment, url: str, **more: Any) -> tuple[PubSub, str, str]:
     """Create a topic and a push subscription with a dead-letter topic that has a pull subscription."""
     topics = [
         topic_handler(make("google_pubsub_topic"), {"name": name}, environment)
@@ -109,12 +109,12 @@ def run_until_idle(environment: LocalEnvironment, until: Callable[[], bool]) -> 
 
 
 def test_push_sends_the_envelope_of_google_with_an_identity_token(
-    timed: LocalEnvironment, endpoint: Callable[..., Endpoint]
+    simulated: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
     target = endpoint(204)
-    broker, topic, name = declare(timed, target.url)
+    broker, topic, name = create_subscription(simulated, target.url)
     message_id = broker.publish(topic, b"tick", {"kind": "tick"})
-    run_until_idle(timed, lambda: broker.count_undelivered(name) == 0)
+    run_until_idle(simulated, lambda: broker.count_undelivered(name) == 0)
     headers, envelope = target.requests[0]
     message = envelope["message"]
     assert base64.b64decode(message["data"]) == b"tick"
@@ -129,34 +129,34 @@ def test_push_sends_the_envelope_of_google_with_an_identity_token(
 
 
 def test_a_failed_message_is_redelivered_with_backoff_and_its_publish_time(
-    timed: LocalEnvironment, endpoint: Callable[..., Endpoint]
+    simulated: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
     target = endpoint(500, 503, 200)
-    broker, topic, name = declare(timed, target.url)
+    broker, topic, name = create_subscription(simulated, target.url)
     broker.publish(topic, b"tick", {})
-    run_until_idle(timed, lambda: broker.count_undelivered(name) == 0)
+    run_until_idle(simulated, lambda: broker.count_undelivered(name) == 0)
     assert [envelope["deliveryAttempt"] for _, envelope in target.requests] == [1, 2, 3]
     assert {e["message"]["publishTime"] for _, e in target.requests} == {"2023-10-26T12:00:00.000Z"}
-    assert timed.clock.now() == NOON + timedelta(seconds=10 + 20)
+    assert simulated.clock.now() == NOON + timedelta(seconds=10 + 20)
     assert (broker.totals.failed, broker.totals.delivered, broker.totals.dead_lettered) == (2, 1, 0)
 
 
 def test_after_the_last_attempt_a_message_goes_to_the_dead_letter_topic(
-    timed: LocalEnvironment, endpoint: Callable[..., Endpoint]
+    simulated: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
     target = endpoint(500)
-    broker, topic, name = declare(timed, target.url)
-    let_agent(timed, "publish", "consume")
+    broker, topic, name = create_subscription(simulated, target.url)
+    grant_to_service_agent(simulated, "publish", "consume")
     broker.publish(topic, b"tick", {"kind": "tick"})
-    run_until_idle(timed, lambda: broker.count_undelivered(name) == 0)
+    run_until_idle(simulated, lambda: broker.count_undelivered(name) == 0)
     assert len(target.requests) == 5
-    (dead,) = broker.pull(f"projects/{timed.project}/subscriptions/dead", 10)
+    (dead,) = broker.pull(f"projects/{simulated.project}/subscriptions/dead", 10)
     assert dead.data == b"tick"
     assert dead.attributes == {
         "kind": "tick",
         "CloudPubSubDeadLetterSourceDeliveryCount": "5",
         "CloudPubSubDeadLetterSourceSubscription": "collect-push",
-        "CloudPubSubDeadLetterSourceSubscriptionProject": timed.project,
+        "CloudPubSubDeadLetterSourceSubscriptionProject": simulated.project,
         "CloudPubSubDeadLetterSourceTopicPublishTime": "2023-10-26T12:00:00.000Z",
     }
     assert broker.totals.dead_lettered == 1
@@ -170,22 +170,22 @@ def test_after_the_last_attempt_a_message_goes_to_the_dead_letter_topic(
     ],
 )
 def test_without_the_agents_roles_a_message_is_redelivered_until_it_expires(
-    timed: LocalEnvironment, endpoint: Callable[..., Endpoint], granted: tuple[str, ...], missing: str
+    simulated: LocalEnvironment, endpoint: Callable[..., Endpoint], granted: tuple[str, ...], missing: str
 ) -> None:
     target = endpoint(500)
-    broker, topic, name = declare(timed, target.url, message_retention_duration="600s")
-    let_agent(timed, *granted)
+    broker, topic, name = create_subscription(simulated, target.url, message_retention_duration="600s")
+    grant_to_service_agent(simulated, *granted)
     broker.publish(topic, b"tick", {})
-    run_until_idle(timed, lambda: broker.count_undelivered(name) == 0)
+    run_until_idle(simulated, lambda: broker.count_undelivered(name) == 0)
     assert len(target.requests) > 5
     assert (broker.totals.dead_lettered, broker.totals.expired) == (0, 1)
-    assert broker.pull(f"projects/{timed.project}/subscriptions/dead", 10) == []
-    (denied,) = timed.service(AccessControl).denial_messages()
-    agent = f"service-{timed.project_number}@gcp-sa-pubsub.iam.gserviceaccount.com"
-    assert f"403: {agent} {missing.format(timed.project)}" in denied
+    assert broker.pull(f"projects/{simulated.project}/subscriptions/dead", 10) == []
+    (denied,) = simulated.service(AccessControl).denial_messages()
+    agent = f"service-{simulated.project_number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+    assert f"403: {agent} {missing.format(simulated.project)}" in denied
 
 
-def let_agent(environment: LocalEnvironment, *granted: str) -> None:
+def grant_to_service_agent(environment: LocalEnvironment, *granted: str) -> None:
     agent, project = (
         SERVICE_AGENT.format(number=environment.project_number),
         f"projects/{environment.project}",
@@ -197,12 +197,12 @@ def let_agent(environment: LocalEnvironment, *granted: str) -> None:
 
 
 def test_pull_leases_a_message_until_it_is_acknowledged(
-    timed: LocalEnvironment, endpoint: Callable[..., Endpoint]
+    simulated: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
-    broker, _, _ = declare(timed, endpoint(200).url)
+    broker, _, _ = create_subscription(simulated, endpoint(200).url)
     topic, dead = (
-        f"projects/{timed.project}/topics/dead",
-        f"projects/{timed.project}/subscriptions/dead",
+        f"projects/{simulated.project}/topics/dead",
+        f"projects/{simulated.project}/subscriptions/dead",
     )
     broker.publish(topic, b"x", {})
     (message,) = broker.pull(dead, 10)
@@ -213,47 +213,47 @@ def test_pull_leases_a_message_until_it_is_acknowledged(
 
 
 def test_a_leased_message_is_redelivered_after_the_deadline(
-    timed: LocalEnvironment, endpoint: Callable[..., Endpoint]
+    simulated: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
-    broker, _, _ = declare(timed, endpoint(200).url)
-    dead = f"projects/{timed.project}/subscriptions/dead"
-    broker.publish(f"projects/{timed.project}/topics/dead", b"x", {})
+    broker, _, _ = create_subscription(simulated, endpoint(200).url)
+    dead = f"projects/{simulated.project}/subscriptions/dead"
+    broker.publish(f"projects/{simulated.project}/topics/dead", b"x", {})
     broker.pull(dead, 10)
     later: list[bool] = []
-    assert isinstance(timed.clock, SimulatedClock)
-    timed.clock.schedule_after(11, lambda: later.append(True))  # the default deadline is 10 s
-    run_until_idle(timed, lambda: bool(later))
+    assert isinstance(simulated.clock, SimulatedClock)
+    simulated.clock.schedule_after(11, lambda: later.append(True))  # the default deadline is 10 s
+    run_until_idle(simulated, lambda: bool(later))
     assert [m.data for m in broker.pull(dead, 10)] == [b"x"]
 
 
-def test_messages_expire(timed: LocalEnvironment, endpoint: Callable[..., Endpoint]) -> None:
+def test_messages_expire(simulated: LocalEnvironment, endpoint: Callable[..., Endpoint]) -> None:
     target = endpoint(500)
-    broker, topic, name = declare(
-        timed, target.url, message_retention_duration="600s", dead_letter_policy=None
+    broker, topic, name = create_subscription(
+        simulated, target.url, message_retention_duration="600s", dead_letter_policy=None
     )
     notified: list[tuple[str, int]] = []
     broker.on_expired.append(lambda *each: notified.append(each))
     broker.publish(topic, b"x", {})
-    run_until_idle(timed, lambda: broker.count_undelivered(name) == 0)
+    run_until_idle(simulated, lambda: broker.count_undelivered(name) == 0)
     assert broker.totals.expired == 1
     assert notified == [(name, 1)]
-    assert timed.clock.now() > NOON + timedelta(seconds=600)
+    assert simulated.clock.now() > NOON + timedelta(seconds=600)
 
 
 def test_undelivered_messages_survive_a_restart(
-    timed: LocalEnvironment,
+    simulated: LocalEnvironment,
     new_environment: Callable[..., LocalEnvironment],
     endpoint: Callable[..., Endpoint],
 ) -> None:
     broken, fixed = endpoint(500), endpoint(200)
-    broker, topic, _ = declare(timed, broken.url)
+    broker, topic, _ = create_subscription(simulated, broken.url)
     message_id = broker.publish(topic, b"tick", {"kind": "tick"})
-    run_until_idle(timed, lambda: len(broken.requests) == 2)
+    run_until_idle(simulated, lambda: len(broken.requests) == 2)
     second = new_environment()
     second.clock = SimulatedClock(NOON + timedelta(hours=1))
-    again, _, name = declare(second, fixed.url)
-    assert again.resume() == 1
-    run_until_idle(second, lambda: again.count_undelivered(name) == 0)
+    restarted, _, name = create_subscription(second, fixed.url)
+    assert restarted.resume() == 1
+    run_until_idle(second, lambda: restarted.count_undelivered(name) == 0)
     (_, envelope) = fixed.requests[0]
     assert envelope["message"]["messageId"] == message_id
     assert envelope["message"]["publishTime"] == "2023-10-26T12:00:00.000Z"
@@ -264,9 +264,9 @@ def test_a_dead_subscriber_delays_neither_jobs_nor_other_subscriptions(
     environment: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
     clock = environment.clock = RealClock()
-    broker, topic, name = declare(environment, f"http://127.0.0.1:{free_port()}/")
+    broker, topic, name = create_subscription(environment, f"http://127.0.0.1:{free_port()}/")
     alive = {"push_config": {"push_endpoint": endpoint(204).url}, "name": "alive"}
-    declare(environment, "", **alive)
+    create_subscription(environment, "", **alive)
     for _ in range(2 * LANE_WORKERS):
         broker.publish(topic, b"tick", {})
     worked = threading.Event()
@@ -284,15 +284,15 @@ def test_a_dead_subscriber_delays_neither_jobs_nor_other_subscriptions(
         clock.close()
 
 
-def test_a_push_endpoint_outside_the_environment_is_refused(timed: LocalEnvironment) -> None:
+def test_a_push_endpoint_outside_the_environment_is_refused(simulated: LocalEnvironment) -> None:
     with pytest.raises(LocalError, match=r"pushes to https://example\.com/"):
-        declare(timed, "https://example.com/")
+        create_subscription(simulated, "https://example.com/")
 
 
 def test_publishing_to_an_unknown_topic_or_an_empty_message_is_refused(
-    timed: LocalEnvironment, endpoint: Callable[..., Endpoint]
+    simulated: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
-    broker, topic, _ = declare(timed, endpoint(200).url)
+    broker, topic, _ = create_subscription(simulated, endpoint(200).url)
     with pytest.raises(NotFoundError, match="nowhere"):
         broker.publish("projects/p/topics/nowhere", b"x", {})
     with pytest.raises(LocalError, match="data or an attribute"):
@@ -300,10 +300,10 @@ def test_publishing_to_an_unknown_topic_or_an_empty_message_is_refused(
 
 
 def test_unsupported_settings_are_reported(
-    timed: LocalEnvironment, endpoint: Callable[..., Endpoint]
+    simulated: LocalEnvironment, endpoint: Callable[..., Endpoint]
 ) -> None:
-    declare(timed, endpoint(200).url, enable_message_ordering=True, filter="attributes.x")
-    differences = " ".join(timed.unsupported)
+    create_subscription(simulated, endpoint(200).url, enable_message_ordering=True, filter="attributes.x")
+    differences = " ".join(simulated.unsupported)
     assert "google_pubsub_subscription.enable_message_ordering" in differences
     assert "google_pubsub_subscription.filter" in differences
 

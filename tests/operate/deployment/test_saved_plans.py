@@ -39,16 +39,16 @@ class Terraform:
     def run(self, _words: Sequence[str]) -> int:
         raise AssertionError("cdktf has no part in this")
 
-    def terraform(self, stack: str, words: Sequence[str], output: Path | None = None) -> int:
+    def terraform(self, stack: str, argv: Sequence[str], output: Path | None = None) -> int:
         assert stack == "vlille-dev"
-        self.calls.append([Path(word).name if word.startswith("/") else word for word in words])
-        kept = [word.removeprefix("-out=") for word in words if word.startswith("-out=")]
+        self.calls.append([Path(word).name if word.startswith("/") else word for word in argv])
+        kept = [word.removeprefix("-out=") for word in argv if word.startswith("-out=")]
         if kept and self.keeps_plan:
             Path(kept[0]).write_bytes(b"PK")
         if output:
             with output.open("a") as file:
-                file.write(json.dumps(self.plan) if words[0] == "show" else f"{words[0]} printed\n")
-        return self.status.get(words[0], 0)
+                file.write(json.dumps(self.plan) if argv[0] == "show" else f"{argv[0]} printed\n")
+        return self.status.get(argv[0], 0)
 
 
 @pytest.fixture

@@ -24,13 +24,13 @@ def create_mirror(folder: Path, python: Path, stack: Path) -> Path:
     schemas.write_text(json.dumps(read | {"ids": import_ids()}))
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     # Its package keeps a certificate below HOME; who started it last is told for those who kill both.
-    words = ["env", f"HOME={folder}", python, PROGRAM, schemas, folder / "documents"]
+    argv = ["env", f"HOME={folder}", python, PROGRAM, schemas, folder / "documents"]
     pids = shlex.quote(str(folder / "pids"))
     for registry in REGISTRIES:
         target = f"{registry}/hashicorp/google/{VERSION}/{platform.system().lower()}_{machine}"
         program = folder / "mirror" / target / f"terraform-provider-google_v{VERSION}_x5"
         program.parent.mkdir(parents=True)
-        program.write_text(f"#!/bin/sh\necho $PPID $$ > {pids}\nexec {shlex.join(map(str, words))}\n")
+        program.write_text(f"#!/bin/sh\necho $PPID $$ > {pids}\nexec {shlex.join(map(str, argv))}\n")
         program.chmod(0o755)
     return folder / "mirror"
 

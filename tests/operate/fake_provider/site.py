@@ -50,18 +50,18 @@ class Site:
         """The documents of the fake provider, one per resource."""
         return sorted((self.folder / "documents").rglob("*.json"))
 
-    def make(self, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+    def make(self, *argv: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         """Run make with `typed` as standard input; `stdout` also has standard error, without colours."""
-        done = self._run(self.checkout, "make", *words, typed=typed)
+        done = self._run(self.checkout, "make", *argv, typed=typed)
         return subprocess.CompletedProcess(
             done.args, done.returncode, COLOUR.sub("", done.stdout + done.stderr)
         )
 
-    def make_killed(self, held: int, *words: str) -> str:
+    def make_killed(self, held: int, *argv: str) -> str:
         """Run make, kill Terraform and its provider once `held` documents exist, and return the output."""
         with (self.folder / "killed").open("w+") as output:
             process = subprocess.Popen(
-                ["make", *words],
+                ["make", *argv],
                 cwd=self.checkout,
                 env=self.variables,
                 stdin=subprocess.DEVNULL,
@@ -76,9 +76,9 @@ class Site:
             assert process.wait(TIMEOUT_S) != 0
         return (self.folder / "killed").read_text()
 
-    def terraform(self, *words: str) -> str:
+    def terraform(self, *argv: str) -> str:
         """Run Terraform in the stack's folder and return what it prints; it must succeed."""
-        done = self._run(self.stack, self.variables["TERRAFORM_BINARY_NAME"], *words)
+        done = self._run(self.stack, self.variables["TERRAFORM_BINARY_NAME"], *argv)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -109,9 +109,9 @@ class Site:
         """Return what the last plan would change."""
         return changes(json.loads(self.terraform("show", "-json", "plan")))
 
-    def _run(self, folder: Path, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+    def _run(self, folder: Path, *argv: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            words,
+            argv,
             cwd=folder,
             env=self.variables,
             input=typed,

@@ -137,7 +137,7 @@ def test_a_public_bucket_is_refused(google: Google, cloud: Cloud, settings: Sett
             "POST /storage/v1/b",
             refusal(403, "billing is off"),
             OperateError,
-            "billing is off; linking a billing",
+            "billing is off; link a billing",
         ),
     ],
 )
@@ -249,7 +249,10 @@ def test_a_damaged_state_is_reported_with_its_replacement(
 @pytest.mark.parametrize(
     ("objects", "words"),
     [
-        ({"vlille-dev/default.tfstate": state_of(TOPIC)}, r"by stack: vlille-dev \(1\)$"),
+        (
+            {"vlille-dev/default.tfstate": state_of(TOPIC)},
+            r"by stack: vlille-dev \(1\); destroy these stacks",
+        ),
         ({"notes.txt": "mine"}, r"holds 1 objects that are not states, such as notes\.txt"),
         ({"vlille-dev/default.tflock": {}}, r"vlille-dev/default\.tflock exists, so Terraform is running"),
     ],

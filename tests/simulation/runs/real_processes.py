@@ -54,7 +54,7 @@ class _UnreliableApi:
     """An API whose responses have different numbers of bikes, and sometimes a fault."""
 
     def __init__(self, rng: random.Random) -> None:
-        self._dice, self._lock, self._number = rng, threading.Lock(), 0
+        self._rng, self._lock, self._number = rng, threading.Lock(), 0
         api = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -80,14 +80,14 @@ class _UnreliableApi:
         """Return status, body and headers of the next response; the first ones are valid, so that the run uses them."""
         with self._lock:
             self._number += 1
-            number, rolled = self._number, self._dice.random()
+            number, rolled = self._number, self._rng.random()
         good = json.dumps(
             {"records": [{"id": station + 1, "bikes": number} for station in range(STATIONS)]}
         ).encode()
         if number <= 2 or rolled < 0.7:
             return 200, good, {"Content-Type": "application/json"}
         if rolled < 0.76:
-            time.sleep(self._dice.uniform(0.5, 3))
+            time.sleep(self._rng.uniform(0.5, 3))
             return 200, good, {}
         if rolled < 0.82:
             return 503, b"busy", {}

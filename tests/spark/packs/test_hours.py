@@ -252,37 +252,35 @@ def test_of_two_shards_with_a_system_the_first_counts(archive: Archive) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(12))
 def test_any_day_is_equal_both_ways(archive: Archive, seed: int) -> None:
-    dice = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)  # noqa: S311
     systems = {f"s{number}": {str(station): 3 for station in range(4)} for number in range(5)}
     bodies: dict[str, dict[datetime, bytes]] = {system: {} for system in systems}
-    for minute in sorted(dice.sample(range(300), 90)):
+    for minute in sorted(rng.sample(range(300), 90)):
         fetched: dict[int, list[FetchResult]] = {}
         for system, bikes in systems.items():
             shard = assign_bucket(system, SHARDS)
             kept = bodies[system]
-            if dice.random() < 0.3:
-                bikes[dice.choice(list(bikes) or ["0"])] = dice.randrange(4)
-            if dice.random() < 0.1:
-                bikes[str(dice.randrange(6))] = dice.choice([3, -1])
-            if dice.random() < 0.1 and bikes:
-                del bikes[dice.choice(list(bikes))]
-            fate = dice.random()
+            if rng.random() < 0.3:
+                bikes[rng.choice(list(bikes) or ["0"])] = rng.randrange(4)
+            if rng.random() < 0.1:
+                bikes[str(rng.randrange(6))] = rng.choice([3, -1])
+            if rng.random() < 0.1 and bikes:
+                del bikes[rng.choice(list(bikes))]
+            fate = rng.random()
             if fate < 0.2 and kept:
-                each = unchanged(system, at(minute), dice.choice(list(kept)[-3:]))
+                each = unchanged(system, at(minute), rng.choice(list(kept)[-3:]))
             elif fate < 0.3:
                 each = failed(system, at(minute))
             elif fate < 0.4:
-                each = received(
-                    system, at(minute), dice.choice([b"<html>", b'{"data":{}}', body(bikes)[:-9]])
-                )
+                each = received(system, at(minute), rng.choice([b"<html>", b'{"data":{}}', body(bikes)[:-9]]))
             else:
-                kept[at(minute)] = body(bikes, at(dice.choice((minute, 0))))
+                kept[at(minute)] = body(bikes, at(rng.choice((minute, 0))))
                 each = received(system, at(minute), kept[at(minute)])
             fetched.setdefault(shard, []).append(each)
         for shard, results in sorted(fetched.items()):
             archive.add(at(minute), shard, *results)
     hours = archive.hours()
-    cut = dice.randrange(len(hours) + 1)
+    cut = rng.randrange(len(hours) + 1)
     found = archive.batch(hours[:cut], hours[cut:])
     check_equal_to_streamed(archive, found)
     assert reconcile(hours, found).objects_read == len(archive.packs)

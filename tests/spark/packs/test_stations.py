@@ -104,31 +104,31 @@ def test_a_time_that_is_not_the_stations_own_is_not_taken() -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_any_sequence_of_responses_is_read_alike(seed: int) -> None:
-    dice = random.Random(seed)  # noqa: S311
-    version = dice.choice(["1.0", "2.3", "3.0"])
+    rng = random.Random(seed)  # noqa: S311
+    version = rng.choice(["1.0", "2.3", "3.0"])
     rows = [make_record(version, "station_status") | {"station_id": str(number)} for number in range(6)]
     bodies = []
     for _ in range(25):
-        match dice.randrange(12):
+        match rng.randrange(12):
             case 0:
-                dice.shuffle(rows)
+                rng.shuffle(rows)
             case 1:
                 rows = rows[1:] or rows
             case 2:
-                rows = [*rows, dice.choice(rows) | {"station_id": str(dice.randrange(9))}]
+                rows = [*rows, rng.choice(rows) | {"station_id": str(rng.randrange(9))}]
             case 3:
-                rows = [row | {"last_reported": dice.choice(TIMES)} for row in rows]
+                rows = [row | {"last_reported": rng.choice(TIMES)} for row in rows]
             case 4:
-                dice.choice(rows)[dice.choice(sorted(rows[0]))] = dice.choice(
+                rng.choice(rows)[rng.choice(sorted(rows[0]))] = rng.choice(
                     [1, True, 0, None, "1", [], {}, 1.0]
                 )
             case _:
-                row = dice.choice(rows)
-                row["num_docks_available"] = dice.randrange(4)
+                row = rng.choice(rows)
+                row["num_docks_available"] = rng.randrange(4)
         rows = [dict(row) for row in rows]
         body = make_document(version, "station_status", *rows)
-        if dice.random() < 0.1:
-            cut = dice.randrange(len(body))
-            body = body[:cut] + bytes([dice.randrange(256)]) + body[cut + 1 :]
+        if rng.random() < 0.1:
+            cut = rng.randrange(len(body))
+            body = body[:cut] + bytes([rng.randrange(256)]) + body[cut + 1 :]
         bodies.append(body)
     check_reads_alike(*bodies)

@@ -25,7 +25,7 @@ LOCK = {
 
 
 class FakeCdktf:
-    """Notes words and variables, has a test do something in cdktf's place, and synthesizes what a test gives."""
+    """Records arguments and variables, runs the callback of a test, and returns the stack of a test."""
 
     def __init__(self) -> None:
         self.runs: list[list[str]] = []
@@ -43,11 +43,11 @@ class FakeCdktf:
         self.variables.append(variables)
         return self.stack
 
-    def run(self, words: Sequence[str]) -> int:
-        self.runs.append(list(words))
+    def run(self, argv: Sequence[str]) -> int:
+        self.runs.append(list(argv))
         self.does()
         return self.status
 
-    def terraform(self, _stack: str, words: Sequence[str], _output: Path | None = None) -> int:
-        self.runs.append(list(words))
+    def terraform(self, _stack: str, argv: Sequence[str], _output: Path | None = None) -> int:
+        self.runs.append(list(argv))
         return self.status

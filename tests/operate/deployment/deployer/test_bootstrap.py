@@ -110,7 +110,8 @@ def test_unbootstrap_is_refused_while_the_environment_is_deployed(
     deployer.bootstrap()
     put_state("vlille-dev/default.tfstate", state_of(TOPIC))
     with pytest.raises(
-        OperateError, match=r"^vlille-dev is still deployed.*run `make destroy ENV=dev` first$"
+        OperateError,
+        match=r"are still deployed: vlille-dev; run `make destroy` for the environment of each, then this again$",
     ):
         deployer.unbootstrap()
     assert (len(cdktf.runs), len(google.buckets)) == (1, 1)

@@ -1,4 +1,4 @@
-"""The command line runs cdktf with the right words and variables, or refuses before anything is touched."""
+"""The command line runs cdktf with the right arguments and variables, or refuses before anything is touched."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.emulator
 
 
 @pytest.mark.parametrize(
-    ("words", "ran"),
+    ("argv", "ran"),
     [
         (["bootstrap", "--env", "dev"], ["deploy", "vlille-dev-bootstrap"]),
         (
@@ -41,13 +41,13 @@ def test_a_command_runs_cdktf_with_its_words_and_variables(
     cdktf: FakeCdktf,
     program: Callable[..., Path],
     *,
-    words: list[str],
+    argv: list[str],
     ran: list[str],
 ) -> None:
     ensure_bucket(cloud.storage, settings, NUMBER)
     folder = program("tofu")
-    cdktf.status = 0 if "--destroy" in words else 3
-    assert main(words, google.variables | {"PATH": str(folder)}, cdktf.given) == cdktf.status
+    cdktf.status = 0 if "--destroy" in argv else 3
+    assert main(argv, google.variables | {"PATH": str(folder)}, cdktf.given) == cdktf.status
     assert cdktf.runs == [ran]
     given = {
         name: cdktf.environ[name] for name in ("TERRAFORM_BINARY_NAME", "VLILLE_ENV", "CHECKPOINT_DISABLE")
